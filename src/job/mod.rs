@@ -1,1 +1,34 @@
-//! (room)
+//! What a job is and may become. Pure: no I/O, no clock, no randomness, no positions.
+//!
+//! * [`Envelope`] is everything about a job but its args; [`State`] where it stands.
+//! * [`next`] is the one function that decides every change of state.
+//! * [`Record`]s are what the log keeps; [`encode`] and [`decode`] turn them into bytes and back.
+//!
+//! Never here: where a record lies, which job is next, when something is due.
+
+mod codec;
+mod envelope;
+mod event;
+mod record;
+mod retry;
+mod state;
+mod transition;
+
+#[cfg(test)]
+mod tests;
+
+#[allow(unused_imports, reason = "the floor's contract; later floors take what they need")]
+pub(crate) use self::{
+    codec::{DecodeError, Peek, decode, encode, encode_job, peek},
+    envelope::{
+        AttemptError, Codec, Envelope, ErrorCause, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique,
+    },
+    event::{Ending, Event, Next, Refusal},
+    record::{
+        Cause, CellRecord, ClaimRun, Claimed, Counters, Due, Ended, JobRecord, Opened, Record, Removes, Totals, kind,
+        namespace,
+    },
+    retry::Backoff,
+    state::State,
+    transition::next,
+};

@@ -1,0 +1,244 @@
+//! What the log keeps, as the program sees it. The bytes are drawn in `codec`.
+//!
+//! Wherever a record names a `queue` beside a priority it names the *lane* ([`Envelope::lane`]): the queue, or queue and
+//! limit key with a NUL byte between. So replay finds an index key without reading another record.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::envelope::Envelope;
+use super::event::Ending;
+use crate::ids::Millis;
+
+/// Record kinds, as stored in the record header. Zero is invalid. They never change meaning.
+pub(crate) mod kind {
+    /// An opening of the directory.
+    pub(crate) const OPENED: u8 = 1;
+    /// Absolute totals and ceilings, first frame of each segment.
+    pub(crate) const TOTALS: u8 = 2;
+    /// A job in full, as it stands from here on.
+    pub(crate) const JOB: u8 = 3;
+    /// Ready jobs claimed.
+    pub(crate) const CLAIMED: u8 = 4;
+    /// The end of a job.
+    pub(crate) const ENDED: u8 = 5;
+    /// Scheduled jobs become ready.
+    pub(crate) const DUE: u8 = 6;
+    /// A cell set or cleared.
+    pub(crate) const CELL: u8 = 7;
+}
+
+/// Namespaces of cells. They never change meaning.
+pub(crate) mod namespace {
+    /// Queue name → paused.
+    pub(crate) const PAUSE: u8 = 1;
+    /// First id of an epoch, big-endian → its nonce.
+    pub(crate) const EPOCH: u8 = 2;
+    /// Cron entry → its last firing.
+    pub(crate) const CRON: u8 = 3;
+    /// Limit key → token bucket.
+    pub(crate) const BUCKET: u8 = 4;
+    /// Group id, big-endian → its counts and callbacks.
+    pub(crate) const GROUP: u8 = 5;
+    /// Hash of a unique key with a period → the job that has it; until the period ends.
+    pub(crate) const PERIOD: u8 = 6;
+    /// Job id, big-endian, and step name → the step's value.
+    pub(crate) const STEP: u8 = 7;
+    /// Job id, big-endian → where a long job stands.
+    pub(crate) const CHECKPOINT: u8 = 8;
+    /// Job id, big-endian → its result; until it is kept no longer.
+    pub(crate) const RESULT: u8 = 9;
+    /// Time and number → what an operator did.
+    pub(crate) const AUDIT: u8 = 10;
+    /// Time slot → counts of the chart.
+    pub(crate) const CHART: u8 = 11;
+    /// Bulk verb → how far it is.
+    pub(crate) const BULK: u8 = 12;
+    /// Damaged range → what was noted about it.
+    pub(crate) const DAMAGE: u8 = 13;
+    /// Kind → paused.
+    pub(crate) const PAUSE_KIND: u8 = 14;
+    /// Job id, big-endian → percent and text.
+    pub(crate) const PROGRESS: u8 = 15;
+    /// Parent's id and child's id, big-endian → the child waits for the parent.
+    pub(crate) const AFTER: u8 = 16;
+}
+
+/// One record of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Opened(Opened),
+    Totals(Totals),
+    Job(JobRecord<'a>),
+    Claimed(Claimed),
+    Ended(Ended),
+    Due(Due),
+    Cell(CellRecord<'a>),
+}
+
+/// The directory was opened; what was in flight before is orphaned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Rises by one with each opening.
+    pub(crate) epoch: u64,
+    /// Drawn for this opening; part of every idempotency key made in it.
+    pub(crate) nonce: [u8; 16],
+    /// The first id this opening may give.
+    pub(crate) first_id: u64,
+    /// When; stored in 48 bits.
+    pub(crate) at: Millis,
+}
+
+/// Where everything absolute stands; replay counts on from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) epoch: u64,
+    /// Ids below this may have been given.
+    pub(crate) id_ceiling: u64,
+    /// The next id; exact only behind a clean close.
+    pub(crate) next_id: u64,
+    /// Segments up to this one may be gone.
+    pub(crate) trimmed_through: u64,
+    pub(crate) counters: Counters,
+}
+
+/// Jobs since the directory was made, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counters {
+    pub(crate) enqueued: u64,
+    pub(crate) completed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) expired: u64,
+    pub(crate) discarded: u64,
+    pub(crate) pruned: u64,
+    /// Leases handed out.
+    pub(crate) claims: u64,
+    /// Attempts that failed, crashes included.
+    pub(crate) failures: u64,
+}
+
+/// A job in full.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct JobRecord<'a> {
+    /// Why it was written.
+    pub(crate) cause: Cause,
+    /// The index key it takes away; none for a new job and a carried one.
+    pub(crate) removes: Option<Removes>,
+    pub(crate) envelope: Envelope,
+    pub(crate) args: Cow<'a, [u8]>,
+}
+
+/// Why a job's record was written. The numbers are stored; they never change meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    /// The job is new.
+    Enqueued,
+    /// It changed.
+    Changed,
+    /// The process ended while it ran.
+    Interrupted,
+    /// Compaction copied it: nothing changes but the place.
+    Carried,
+}
+
+/// An index key that a record takes away, as it stood. `queue` is the lane's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Removes {
+    Held { queue: String },
+    Scheduled { run_at: Millis, queue: String, priority: i16 },
+    Ready { queue: String, priority: i16 },
+    /// The index knows token and lane by the job's id.
+    InFlight,
+    Dead { at: Millis, queue: String },
+    Parked { at: Millis, queue: String },
+}
+
+impl Removes {
+    /// The key under which the index holds `job` as it stands.
+    pub(crate) fn of(job: &Envelope) -> Self {
+        use super::state::State;
+        let queue = job.lane().into_owned();
+        match job.state {
+            State::Held => Self::Held { queue },
+            State::Scheduled { run_at } => Self::Scheduled { run_at, queue, priority: job.priority },
+            State::Ready => Self::Ready { queue, priority: job.priority },
+            State::InFlight { .. } => Self::InFlight,
+            State::Dead { at } => Self::Dead { at, queue },
+            State::Parked { at } => Self::Parked { at, queue },
+        }
+    }
+}
+
+/// Ready jobs were claimed, in this order; tokens count on through all runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    pub(crate) epoch: u64,
+    /// The counter of the first job's token.
+    pub(crate) first_counter: u64,
+    /// When.
+    pub(crate) at: Millis,
+    pub(crate) runs: Vec<ClaimRun>,
+}
+
+/// Claimed jobs of one lane and priority. `queue` is the lane's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimRun {
+    pub(crate) queue: String,
+    pub(crate) priority: i16,
+    pub(crate) ids: Vec<u64>,
+}
+
+/// A job is over. Its id stands in the record header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The index key it takes away.
+    pub(crate) removes: Removes,
+    pub(crate) how: Ending,
+    /// The hash of the unique key it frees.
+    pub(crate) unique: Option<u128>,
+    /// When; stored in 48 bits.
+    pub(crate) at: Millis,
+}
+
+/// Everything scheduled up to and with this key becomes ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) run_at: Millis,
+    pub(crate) id: u64,
+}
+
+/// A cell set to a value, or cleared.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct CellRecord<'a> {
+    pub(crate) namespace: u8,
+    pub(crate) key: &'a [u8],
+    /// `None` clears it.
+    pub(crate) value: Option<&'a [u8]>,
+    /// May be dropped from this time on.
+    pub(crate) until: Option<Millis>,
+    /// Compaction copied it: nothing changes but the place.
+    pub(crate) carried: bool,
+}
+
+impl fmt::Debug for JobRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobRecord")
+            .field("cause", &self.cause)
+            .field("removes", &self.removes)
+            .field("envelope", &self.envelope)
+            .field("args_bytes", &self.args.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for CellRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CellRecord")
+            .field("namespace", &self.namespace)
+            .field("key_bytes", &self.key.len())
+            .field("value_bytes", &self.value.map(<[u8]>::len))
+            .field("until", &self.until)
+            .field("carried", &self.carried)
+            .finish()
+    }
+}
