@@ -1,1 +1,33 @@
-//! (room)
+//! Bytes in order: segments of frames, pushed, synced, found again after a crash. Knows positions, never jobs.
+//!
+//! * [`identity`]: the `format` file, which log this is.
+//! * [`segment`]: header block, file names, where a position lies.
+//! * [`frame`] and [`parse`]: one verb as bytes, and bytes as a verified frame.
+//! * [`stage`]: gives positions under the engine's lock; [`log`](self::Log): push, sync, the two marks; [`poison`].
+//! * [`chain`], [`maker`]: which segments there are; making, recycling and removing them.
+//! * [`window`], [`read`]: reading in large pieces.
+//! * [`survey`], [`repair`], [`verify`]: recovery, in two halves, and the read-only check.
+//!
+//! # Invariants
+//! * `durable ≤ written ≤ staged tail`; the marks only rise, and never past bytes that were not synced or written.
+//! * Bytes become durable segment by segment: the seal of N is synced before the first byte of N+1 is written, so
+//!   only one segment can have a torn tail.
+//! * Frames are verified before anyone sees them: [`Frame`] is made by the parser only.
+//!
+//! Never here: what a record means (`job`), which records are live (`index`, `engine`).
+
+mod frame;
+mod identity;
+mod log;
+mod repair;
+mod stage;
+mod survey;
+mod verify;
+
+pub(crate) use frame::{Body, Draft, Flags, Frame, RecordView, frame_len, record_len};
+pub(crate) use identity::Identity;
+pub(crate) use log::{Log, Raw};
+pub(crate) use repair::Repaired;
+pub(crate) use stage::{Appended, Chunk, Class, Room, Stage};
+pub(crate) use survey::Survey;
+pub(crate) use verify::{Damage, Verified, verify};
