@@ -114,8 +114,9 @@ impl Envelope {
         lane_name(&self.queue, self.limit_key.as_deref())
     }
 
-    /// Its record must be read and judged before it is claimed, and it is claimed by a record of its own: it
-    /// crashed before, stands before its last attempt, gives up its unique key at the start, or is sealed.
+    /// Its envelope must be looked at before it is claimed, and it is claimed alone: it crashed before, stands before
+    /// its last attempt, may have expired, is sealed, or gives up its unique key at the start (then its claim is
+    /// a full record too, for replay to see that the key is free).
     pub(crate) fn careful(&self) -> bool {
         self.crashes > 0
             || self.attempts.saturating_add(1) >= self.max_attempts
@@ -127,11 +128,9 @@ impl Envelope {
     /// The hash of its unique key, if the job keeps others out as it stands. A dead job never does.
     pub(crate) fn holds_unique(&self) -> Option<u128> {
         let unique = self.unique.as_ref()?;
-        let started = self.attempts > 0 || self.yields > 0 || matches!(self.state, State::InFlight { .. });
         let holds = match (unique.scope, self.state) {
-            (_, State::Dead { .. }) => false,
-            (Scope::UntilStarted, _) => !started,
-            (Scope::Live | Scope::Period { .. }, _) => true,
+            (_, State::Dead { .. }) | (Scope::Started, _) | (Scope::UntilStarted, State::InFlight { .. }) => false,
+            (Scope::Live | Scope::Period { .. } | Scope::UntilStarted, _) => true,
         };
         holds.then_some(unique.hash)
     }
@@ -208,10 +207,12 @@ pub(crate) enum Scope {
     /// Until the job ends or is dead.
     #[default]
     Live,
-    /// Until it is claimed for the first time.
+    /// Until it is claimed for the first time; the claim makes it `Started`.
     UntilStarted,
     /// While it is live, and by a cell of its own until this time.
     Period { until: Millis },
+    /// Not any more: it was until the start.
+    Started,
 }
 
 /// Which parts of a job are encrypted.
@@ -267,6 +268,37 @@ pub enum ErrorCause {
     Damaged,
     /// A cause that a later release knows, by its number.
     Other(u8),
+}
+
+impl ErrorCause {
+    /// The stored number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Panicked => 2,
+            Self::TimedOut => 3,
+            Self::Interrupted => 4,
+            Self::LeaseExpired => 5,
+            Self::Cancelled => 6,
+            Self::Abandoned => 7,
+            Self::Damaged => 8,
+            Self::Other(code) => code,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::Failed,
+            2 => Self::Panicked,
+            3 => Self::TimedOut,
+            4 => Self::Interrupted,
+            5 => Self::LeaseExpired,
+            6 => Self::Cancelled,
+            7 => Self::Abandoned,
+            8 => Self::Damaged,
+            code => Self::Other(code),
+        }
+    }
 }
 
 impl fmt::Debug for Envelope {

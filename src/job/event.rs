@@ -6,7 +6,7 @@ use super::envelope::{AttemptError, Envelope};
 use crate::ids::{Millis, Phase, Token};
 
 /// Something that happens to a live job. Times and random draws come with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Somebody takes it under the lease `token`.
     Claim { token: Token, now: Millis },
@@ -60,7 +60,7 @@ impl Event {
             Self::Cancel => "cancel",
             Self::Requeue { .. } => "requeue",
             Self::Interrupted { .. } => "interrupted",
-            Self::LeaseExpired { .. } => "lease expired",
+            Self::LeaseExpired { .. } => "lease_expired",
             Self::Park { .. } => "park",
             Self::Unpark { .. } => "unpark",
             Self::Confirm { .. } => "confirm",
@@ -69,6 +69,13 @@ impl Event {
             Self::Prune => "prune",
             Self::Reschedule { .. } => "reschedule",
         }
+    }
+}
+
+/// Only the word: reasons and error texts are a caller's.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

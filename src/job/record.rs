@@ -142,15 +142,30 @@ pub(crate) enum Cause {
 }
 
 /// An index key that a record takes away, as it stood. `queue` is the lane's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Removes {
-    Held { queue: String },
-    Scheduled { run_at: Millis, queue: String, priority: i16 },
-    Ready { queue: String, priority: i16 },
+    Held {
+        queue: String,
+    },
+    Scheduled {
+        run_at: Millis,
+        queue: String,
+        priority: i16,
+    },
+    Ready {
+        queue: String,
+        priority: i16,
+    },
     /// The index knows token and lane by the job's id.
     InFlight,
-    Dead { at: Millis, queue: String },
-    Parked { at: Millis, queue: String },
+    Dead {
+        at: Millis,
+        queue: String,
+    },
+    Parked {
+        at: Millis,
+        queue: String,
+    },
 }
 
 impl Removes {
@@ -169,7 +184,7 @@ impl Removes {
     }
 }
 
-/// Ready jobs were claimed, in this order; tokens count on through all runs.
+/// Ready jobs were claimed, in this order; tokens count on through all runs. At most `BATCH_JOBS_MAX` jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claimed {
     pub(crate) epoch: u64,
@@ -181,7 +196,7 @@ pub(crate) struct Claimed {
 }
 
 /// Claimed jobs of one lane and priority. `queue` is the lane's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ClaimRun {
     pub(crate) queue: String,
     pub(crate) priority: i16,
@@ -218,6 +233,36 @@ pub(crate) struct CellRecord<'a> {
     pub(crate) until: Option<Millis>,
     /// Compaction copied it: nothing changes but the place.
     pub(crate) carried: bool,
+}
+
+/// A lane's name without its limit key, which is a caller's.
+fn shown(lane: &str) -> &str {
+    lane.split('\0').next().unwrap_or_default()
+}
+
+impl fmt::Debug for Removes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { queue } => write!(f, "Held({})", shown(queue)),
+            Self::Scheduled { run_at, queue, priority } => {
+                write!(f, "Scheduled({}, {}, priority {priority})", run_at.0, shown(queue))
+            }
+            Self::Ready { queue, priority } => write!(f, "Ready({}, priority {priority})", shown(queue)),
+            Self::InFlight => f.write_str("InFlight"),
+            Self::Dead { at, queue } => write!(f, "Dead({}, {})", at.0, shown(queue)),
+            Self::Parked { at, queue } => write!(f, "Parked({}, {})", at.0, shown(queue)),
+        }
+    }
+}
+
+impl fmt::Debug for ClaimRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimRun")
+            .field("queue", &shown(&self.queue))
+            .field("priority", &self.priority)
+            .field("ids", &self.ids)
+            .finish()
+    }
 }
 
 impl fmt::Debug for JobRecord<'_> {

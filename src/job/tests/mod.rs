@@ -1,1 +1,10 @@
 //! Promises of this floor.
+
+mod envelope;
+mod golden;
+mod hostile;
+mod retry;
+mod round_trip;
+mod rules;
+mod sample;
+mod table;

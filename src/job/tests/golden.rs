@@ -1,0 +1,286 @@
+//! Pins the bytes of every record kind. A change here is a new format version, never an edit.
+//!
+//! The same bytes are drawn in `src/docs/format_records.md`.
+
+use std::time::Duration;
+
+use super::sample::{NOW, TOKEN, failure, job};
+use crate::ids::Millis;
+use crate::job::{
+    AttemptError, Backoff, Cause, CellRecord, ClaimRun, Claimed, Codec, Counters, Due, Ended, Ending, Envelope,
+    ErrorCause, Extra, JobRecord, Opened, Record, Removes, Scope, Sealed, State, Totals, Unique, decode, encode, kind,
+    namespace,
+};
+
+/// `drawn` is hex; blanks and line ends part what belongs together.
+fn pinned(record: &Record<'_>, kind: u8, drawn: &str) {
+    let digits: String = drawn.split_whitespace().collect();
+    let (written_kind, body) = encode(record);
+    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, digits, "{record:?}");
+    assert_eq!(written_kind, kind);
+    assert_eq!(decode(kind, &body).as_ref(), Ok(record));
+}
+
+#[test]
+fn an_opening_is_pinned() {
+    let record = Opened { epoch: 3, nonce: *b"0123456789abcdef", first_id: 1 << 20, at: NOW };
+    pinned(&Record::Opened(record), kind::OPENED, "01 03 30313233343536373839616263646566 fc00001000 00c02cc89901 00");
+}
+
+#[test]
+fn totals_are_pinned() {
+    let counters = Counters {
+        enqueued: 1_000_000,
+        completed: 999_000,
+        cancelled: 5,
+        expired: 4,
+        discarded: 3,
+        pruned: 2,
+        claims: 1_000_500,
+        failures: 700,
+    };
+    let record = Totals { epoch: 3, id_ceiling: 2 << 20, next_id: (1 << 20) + 9, trimmed_through: 41, counters };
+    pinned(
+        &Record::Totals(record),
+        kind::TOTALS,
+        "01 03 fc00002000 fc09001000 29 fc40420f00 fc583e0f00 05 04 03 02 fc34440f00 fbbc02 00",
+    );
+}
+
+#[test]
+fn a_fresh_job_is_pinned() {
+    let envelope = Envelope::new("charge_card", NOW);
+    let args = br#"{"sale":7}"#[..].into();
+    let record = JobRecord { cause: Cause::Enqueued, removes: None, envelope, args };
+    pinned(
+        &Record::Job(record),
+        kind::JOB,
+        "01 01 00 0b6368617267655f63617264 00 00c02cc89901 00 0a7b2273616c65223a377d",
+    );
+}
+
+#[test]
+fn a_job_with_everything_set_is_pinned() {
+    let error = |attempt, kind, duration_ms| AttemptError { attempt, kind, duration_ms, ..failure() };
+    let scope = Scope::Period { until: Millis(NOW.0 + 86_400_000) };
+    let envelope = Envelope {
+        queue: "billing".to_owned(),
+        priority: -5,
+        codec: Codec::Other(9),
+        changed_at: Some(Millis(NOW.0 + 1)),
+        run_at: Some(Millis(NOW.0 + 2)),
+        attempts: 3,
+        max_attempts: 300,
+        crashes: 1,
+        yields: 2,
+        cancel_requested: true,
+        unique: Some(Unique { hash: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100, key: "sale:7".to_owned(), scope }),
+        timeout_ms: Some(30_000),
+        expires_at: Some(Millis(NOW.0 + 3)),
+        backoff: Backoff::Exponential { base: Duration::from_secs(1), cap: Duration::from_secs(3600) },
+        tags: vec!["vip".to_owned(), "eu".to_owned()],
+        metadata: vec![("traceparent".to_owned(), "00-4bf9-00".to_owned())],
+        limit_key: Some("stripe".to_owned()),
+        group: Some(4711),
+        keep_result_ms: Some(60_000),
+        errors: vec![error(2, ErrorCause::Panicked, Some(4)), error(3, ErrorCause::Other(77), None)],
+        reason: Some("why".to_owned()),
+        sealed: Some(Sealed { key: 2, parts: 3 }),
+        extra: vec![Extra { tag: 22, bytes: vec![0xaa, 0xbb] }],
+        ..job(State::InFlight { token: TOKEN, since: Millis(NOW.0 + 4) })
+    };
+    let removes = Some(Removes::Ready { queue: "billing\0stripe".to_owned(), priority: -5 });
+    let args = b"\x00\xff"[..].into();
+    pinned(
+        &Record::Job(JobRecord { cause: Cause::Changed, removes, envelope, args }),
+        kind::JOB,
+        "
+        01 02
+        03 0e62696c6c696e6700737472697065 09
+        0b6368617267655f63617264
+        0762696c6c696e67
+        00c02cc89901
+        17
+        01 0c 03 03 11 fd04c02cc899010000
+        02 01 09
+        03 01 09
+        04 09 fd02c02cc899010000
+        05 01 03
+        06 03 fb2c01
+        07 01 01
+        08 01 02
+        09 00
+        0a 21 000102030405060708090a0b0c0d0e0f 0673616c653a37 02 fd001c53cd99010000
+        0b 03 fb3075
+        0c 09 fd03c02cc899010000
+        0d 09 02 fbe803 fc80ee3600
+        0e 08 02 03766970 026575
+        0f 18 01 0b7472616365706172656e74 0a30302d346266392d3030
+        10 07 06737472697065
+        11 03 fb6712
+        12 03 fb60ea
+        13 30 02
+          02 00c02cc89901 02 0d63617264206465636c696e6564 01 04
+          03 00c02cc89901 4d 0d63617264206465636c696e6564 00
+        14 04 03776879
+        15 09 fd01c02cc899010000
+        16 02 aabb
+        80 02 02 03
+        02 00ff
+    ",
+    );
+}
+
+#[test]
+fn every_state_and_every_removed_key_is_pinned() {
+    let queue = || "default".to_owned();
+    let cases = [
+        (State::Held, Removes::Held { queue: queue() }, "01 04 01 00 016b 00 010000000000 02 01 01 00 02 01 02 00"),
+        (
+            State::Scheduled { run_at: NOW },
+            Removes::Scheduled { run_at: NOW, queue: queue(), priority: 1 },
+            "01 04 02 fd00c02cc899010000 00 02 016b 00 010000000000 02 01 0a 01 fd00c02cc899010000 02 01 02 00",
+        ),
+        (
+            State::Ready,
+            Removes::Ready { queue: queue(), priority: 1 },
+            "01 04 03 00 02 016b 00 010000000000 01 02 01 02 00",
+        ),
+        (
+            State::InFlight { token: TOKEN, since: NOW },
+            Removes::InFlight,
+            "01 03 04 016b 00 010000000000 02 01 0c 03 03 11 fd00c02cc899010000 02 01 02 00",
+        ),
+        (
+            State::Dead { at: NOW },
+            Removes::Dead { at: NOW, queue: queue() },
+            "01 04 05 fd00c02cc899010000 00 016b 00 010000000000 02 01 0a 04 fd00c02cc899010000 02 01 02 00",
+        ),
+        (
+            State::Parked { at: NOW },
+            Removes::Parked { at: NOW, queue: queue() },
+            "01 04 06 fd00c02cc899010000 00 016b 00 010000000000 02 01 0a 05 fd00c02cc899010000 02 01 02 00",
+        ),
+    ];
+    for (state, removes, drawn) in cases {
+        let envelope = Envelope { priority: 1, ..Envelope::new("k", Millis(1)) };
+        let envelope = Envelope { state, ..envelope };
+        let cause = if removes == Removes::InFlight { Cause::Interrupted } else { Cause::Carried };
+        let record = JobRecord { cause, removes: Some(removes), envelope, args: (&[][..]).into() };
+        pinned(&Record::Job(record), kind::JOB, drawn);
+    }
+}
+
+#[test]
+fn every_scope_and_backoff_is_pinned() {
+    let cases = [
+        (
+            Scope::Live,
+            Backoff::Fixed { delay: Duration::from_millis(1) },
+            "01 01 00 016b 00 010000000000 02 0a 13 01000000000000000000000000000000 0175 00 0d 02 01 01 00",
+        ),
+        (
+            Scope::UntilStarted,
+            Backoff::Default,
+            "01 01 00 016b 00 010000000000 01 0a 13 01000000000000000000000000000000 0175 01 00",
+        ),
+        (
+            Scope::Period { until: Millis(2) },
+            Backoff::Default,
+            "01 01 00 016b 00 010000000000 01 0a 14 01000000000000000000000000000000 0175 02 02 00",
+        ),
+        (
+            Scope::Started,
+            Backoff::Default,
+            "01 01 00 016b 00 010000000000 01 0a 13 01000000000000000000000000000000 0175 03 00",
+        ),
+    ];
+    for (scope, backoff, drawn) in cases {
+        let unique = Some(Unique { hash: 1, key: "u".to_owned(), scope });
+        let envelope = Envelope { unique, backoff, ..Envelope::new("k", Millis(1)) };
+        let record = JobRecord { cause: Cause::Enqueued, removes: None, envelope, args: (&[][..]).into() };
+        pinned(&Record::Job(record), kind::JOB, drawn);
+    }
+}
+
+#[test]
+fn claims_are_pinned() {
+    let one = ClaimRun { queue: "default".to_owned(), priority: 0, ids: vec![1 << 20] };
+    let claimed = Claimed { epoch: 3, first_counter: 17, at: NOW, runs: vec![one] };
+    pinned(&Record::Claimed(claimed), kind::CLAIMED, "01 03 11 00c02cc89901 01 00 00 01 fc00002000 00");
+    let urgent = ClaimRun { queue: "mail".to_owned(), priority: 10, ids: vec![70_000, 70_001, 70_002, 69_000] };
+    let later = ClaimRun { queue: "mail\0smtp".to_owned(), priority: -1, ids: vec![u64::MAX, 0] };
+    let claimed = Claimed { epoch: 3, first_counter: 18, at: NOW, runs: vec![urgent, later] };
+    pinned(
+        &Record::Claimed(claimed),
+        kind::CLAIMED,
+        "01 03 12 00c02cc89901 02 046d61696c 14 04 fce0220200 02 02 fbd307 096d61696c00736d7470 01 02 01 02 00",
+    );
+}
+
+#[test]
+fn every_ending_is_pinned() {
+    let queue = || "default".to_owned();
+    let cases = [
+        (Removes::InFlight, Ending::Completed, None, "01 04 01 00 00c02cc89901 00"),
+        (
+            Removes::Ready { queue: queue(), priority: 0 },
+            Ending::Cancelled,
+            Some(0xabcd),
+            "01 03 00 00 02 01 cdab0000000000000000000000000000 00c02cc89901 00",
+        ),
+        (
+            Removes::Scheduled { run_at: NOW, queue: queue(), priority: 2 },
+            Ending::Expired,
+            None,
+            "01 02 fd00c02cc899010000 00 04 03 00 00c02cc89901 00",
+        ),
+        (Removes::Held { queue: "mail".to_owned() }, Ending::Discarded, None, "01 01 046d61696c 04 00 00c02cc89901 00"),
+        (
+            Removes::Dead { at: NOW, queue: queue() },
+            Ending::Pruned,
+            None,
+            "01 05 fd00c02cc899010000 00 05 00 00c02cc89901 00",
+        ),
+    ];
+    for (removes, how, unique, drawn) in cases {
+        pinned(&Record::Ended(Ended { removes, how, unique, at: NOW }), kind::ENDED, drawn);
+    }
+}
+
+#[test]
+fn a_promotion_is_pinned() {
+    pinned(&Record::Due(Due { run_at: NOW, id: 70_000 }), kind::DUE, "01 fd00c02cc899010000 fc70110100 00");
+}
+
+#[test]
+fn cells_are_pinned() {
+    let set = CellRecord {
+        namespace: namespace::CRON,
+        key: b"nightly",
+        value: Some(b"\x01\x02"),
+        until: Some(NOW),
+        carried: true,
+    };
+    pinned(&Record::Cell(set), kind::CELL, "01 03 01 01 fd00c02cc899010000 076e696768746c79 01 020102 00");
+    let cleared = CellRecord { namespace: namespace::PAUSE, key: b"mail", value: None, until: None, carried: false };
+    pinned(&Record::Cell(cleared), kind::CELL, "01 01 00 00 046d61696c 00 00");
+    let empty = CellRecord { namespace: namespace::PAUSE, key: b"", value: Some(b""), until: None, carried: false };
+    pinned(&Record::Cell(empty), kind::CELL, "01 01 00 00 00 01 00 00");
+}
+
+#[test]
+fn numbers_of_kinds_and_namespaces_never_change() {
+    let kinds = [kind::OPENED, kind::TOTALS, kind::JOB, kind::CLAIMED, kind::ENDED, kind::DUE, kind::CELL];
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7]);
+    use namespace::{
+        AFTER, AUDIT, BUCKET, BULK, CHART, CHECKPOINT, CRON, DAMAGE, EPOCH, GROUP, PAUSE, PAUSE_KIND, PERIOD, PROGRESS,
+        RESULT, STEP,
+    };
+    let spaces = [
+        PAUSE, EPOCH, CRON, BUCKET, GROUP, PERIOD, STEP, CHECKPOINT, RESULT, AUDIT, CHART, BULK, DAMAGE, PAUSE_KIND,
+        PROGRESS, AFTER,
+    ];
+    assert!(spaces.into_iter().eq(1..=16));
+}
