@@ -121,7 +121,8 @@ impl Medium {
     fn after_kill(&self) -> Self {
         let mut image = self.clone();
         let named = |names: &Names, ino| names.values().any(|node| *node == Node::File(ino));
-        let pending = |ino| self.pending_names.iter().flat_map(|c| &c.entries).any(|(_, n)| *n == Some(Node::File(ino)));
+        let pending =
+            |ino| self.pending_names.iter().flat_map(|c| &c.entries).any(|(_, n)| *n == Some(Node::File(ino)));
         image.inodes.retain(|ino, _| named(&self.names, *ino) || named(&self.durable_names, *ino) || pending(*ino));
         image
     }

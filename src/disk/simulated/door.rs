@@ -186,8 +186,8 @@ impl SimFile {
 impl Lock for SimLock {
     fn note(&self, text: &str) -> io::Result<()> {
         let file: &dyn DiskFile = &self.0;
-        file.set_len(0)?;
-        file.write_all_at(text.as_bytes(), 0)
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.set_len(text.len() as u64)
     }
 }
 

@@ -25,16 +25,46 @@ pub(super) enum Node {
 /// One mutating operation of the trace.
 #[derive(Clone)]
 pub(super) enum Op {
-    Create { path: Arc<str>, ino: Ino },
-    Write { path: Arc<str>, ino: Ino, offset: u64, bytes: Bytes },
-    SetLen { path: Arc<str>, ino: Ino, len: u64 },
-    SyncData { path: Arc<str>, ino: Ino, ok: bool },
-    Rename { from: Arc<str>, to: Arc<str> },
-    Remove { path: Arc<str> },
-    CreateDir { path: Arc<str> },
-    SyncDir { dir: Arc<str>, ok: bool },
+    Create {
+        path: Arc<str>,
+        ino: Ino,
+    },
+    Write {
+        path: Arc<str>,
+        ino: Ino,
+        offset: u64,
+        bytes: Bytes,
+    },
+    SetLen {
+        path: Arc<str>,
+        ino: Ino,
+        len: u64,
+    },
+    SyncData {
+        path: Arc<str>,
+        ino: Ino,
+        ok: bool,
+    },
+    Rename {
+        from: Arc<str>,
+        to: Arc<str>,
+    },
+    Remove {
+        path: Arc<str>,
+    },
+    CreateDir {
+        path: Arc<str>,
+    },
+    SyncDir {
+        dir: Arc<str>,
+        ok: bool,
+    },
     /// A hand from outside: durable at once. `None` removes.
-    Tamper { path: Arc<str>, ino: Ino, content: Option<Content> },
+    Tamper {
+        path: Arc<str>,
+        ino: Ino,
+        content: Option<Content>,
+    },
 }
 
 #[derive(Clone)]

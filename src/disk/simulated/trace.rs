@@ -24,7 +24,8 @@ pub struct TraceOp {
 
 impl TraceOp {
     pub(super) fn of(op: &Op) -> Self {
-        let plain = |call, path: &str| Self { call: Some(call), path: path.to_owned(), to: None, offset: 0, len: 0, ok: true };
+        let plain =
+            |call, path: &str| Self { call: Some(call), path: path.to_owned(), to: None, offset: 0, len: 0, ok: true };
         match op {
             Op::Create { path, .. } => plain(Call::Create, path),
             Op::Write { path, offset, bytes, .. } => {
