@@ -60,6 +60,7 @@ pub trait Lock: Send + Sync + fmt::Debug {
 }
 
 /// An open file. Reads and writes may be short and may be interrupted, as the system's are.
+#[allow(clippy::len_without_is_empty, reason = "asking costs a call, and nobody asks that")]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads at `offset`; 0 at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;

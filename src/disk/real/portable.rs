@@ -22,6 +22,7 @@ impl Dir {
         Self::open(path)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the same face as on Unix")]
     pub(super) fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.clone()))
     }

@@ -113,9 +113,8 @@ impl Content {
             match &from.pages[page] {
                 whole if within.len() == PAGE => pages[page] = whole.clone(),
                 Page::Bytes(bytes) => pages[page].put(within.clone(), &bytes[within]),
-                Page::Zeros => pages[page].put(within.clone(), &ZEROS[within]),
                 Page::Hole if matches!(pages[page], Page::Hole) => {}
-                Page::Hole => pages[page].put(within.clone(), &ZEROS[within]),
+                Page::Hole | Page::Zeros => pages[page].put(within.clone(), &ZEROS[within]),
             }
         }
     }

@@ -17,7 +17,7 @@
 
 use super::SimDisk;
 use super::content::{Content, SECTOR, sectors};
-use super::medium::{Change, Inode, Medium, NameChange, Names, Node, Op, Pending, set_entries};
+use super::medium::{Change, Ino, Inode, Medium, NameChange, Names, Node, Op, Pending, set_entries};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,6 +49,12 @@ pub enum CrashMode {
     /// Each creation, rename and removal is kept or gone on its own; bytes and lengths are gone.
     Names {
         /// Chooses the names.
+        seed: u64,
+    },
+    /// Like `Names`, and a removed file that comes back may hold zeros or another file's bytes: its blocks were
+    /// given away before its removal was durable (ext4 with `data=writeback`).
+    Revived {
+        /// Chooses the names and the bytes.
         seed: u64,
     },
     /// All are kept but the bytes a failed sync was to write: those show the old bytes again.
@@ -112,6 +118,7 @@ impl Medium {
             CrashMode::Subset { .. } => self.subset(&mut rng),
             CrashMode::SizeKept { .. } => self.after_power_cut(|_| true, |inode| inode.size_kept(&mut rng)),
             CrashMode::Names { .. } => self.after_power_cut(|_| rng.coin(), |inode| inode.durable.clone()),
+            CrashMode::Revived { .. } => self.revived(&mut rng),
             CrashMode::StaleAfterFailedSync => {
                 self.after_power_cut(|_| true, |inode| inode.partly(inode.durable.clone(), |_, _| true))
             }
@@ -141,12 +148,29 @@ impl Medium {
         if !self.pending_names.is_empty() {
             drop_orphans(Arc::make_mut(&mut names));
         }
-        let files = names.values().filter_map(|node| match node {
-            Node::File(ino) => Some(*ino),
-            Node::Dir => None,
-        });
-        let inodes = files.filter_map(|ino| Some((ino, Inode::settled(content(self.inodes.get(&ino)?))))).collect();
+        let inodes = names
+            .values()
+            .filter_map(|node| node.ino())
+            .filter_map(|ino| Some((ino, Inode::settled(content(self.inodes.get(&ino)?)))))
+            .collect();
         Self { durable_names: names.clone(), names, pending_names: Vec::new(), inodes, seq: 0 }
+    }
+
+    fn revived(&self, rng: &mut Dice) -> Self {
+        let mut image = self.after_power_cut(|_| rng.coin(), |inode| inode.durable.clone());
+        let shown: Vec<Ino> = self.names.values().filter_map(|node| node.ino()).collect();
+        let donors: Vec<Content> = image.inodes.values().map(|inode| inode.durable.clone()).collect();
+        for (_, inode) in image.inodes.iter_mut().filter(|(ino, _)| !shown.contains(ino)) {
+            let (len, mut content) = (inode.durable.len(), Content::default());
+            match rng.below(3) {
+                0 => continue,
+                1 => content.copy_range(&donors[rng.below(donors.len() as u64) as usize], 0, len),
+                _ => {}
+            }
+            content.set_len(len);
+            *inode = Inode::settled(content);
+        }
+        image
     }
 
     fn torn(&self, rng: &mut Dice) -> Self {
@@ -279,7 +303,8 @@ impl Dice {
             CrashMode::Torn { seed }
             | CrashMode::Subset { seed }
             | CrashMode::SizeKept { seed }
-            | CrashMode::Names { seed } => seed,
+            | CrashMode::Names { seed }
+            | CrashMode::Revived { seed } => seed,
             CrashMode::KeepAll | CrashMode::DropUnsynced | CrashMode::StaleAfterFailedSync => 0,
         };
         Self(fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ cut))

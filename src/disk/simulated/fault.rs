@@ -145,7 +145,7 @@ impl Faults {
                 *left -= 1;
                 return true;
             }
-            if !matches!(verdict, Err(_)) {
+            if verdict.is_ok() {
                 verdict = fault.strike(call);
             }
             *left = u64::from(matches!(fault.effect, Effect::Interrupted));

@@ -109,6 +109,15 @@ pub(super) struct Medium {
     pub(super) seq: u64,
 }
 
+impl Node {
+    pub(super) fn ino(self) -> Option<Ino> {
+        match self {
+            Self::File(ino) => Some(ino),
+            Self::Dir => None,
+        }
+    }
+}
+
 impl Inode {
     /// A file whose bytes are all on the medium.
     pub(super) fn settled(content: Content) -> Self {
@@ -197,18 +206,13 @@ impl Medium {
     }
 
     pub(super) fn file(&self, path: &str) -> Option<(Ino, &Inode)> {
-        match self.names.get(path) {
-            Some(Node::File(ino)) => self.inodes.get(ino).map(|inode| (*ino, inode)),
-            _ => None,
-        }
+        let ino = self.names.get(path)?.ino()?;
+        Some((ino, self.inodes.get(&ino)?))
     }
 
     /// All plain files with what reads show.
     pub(super) fn files(&self) -> impl Iterator<Item = (&Arc<str>, &Content)> {
-        self.names.iter().filter_map(|(path, node)| match node {
-            Node::File(ino) => Some((path, &self.inodes.get(ino)?.cached)),
-            Node::Dir => None,
-        })
+        self.names.iter().filter_map(|(path, node)| Some((path, &self.inodes.get(&node.ino()?)?.cached)))
     }
 
     /// All of it durable as it is shown.

@@ -10,9 +10,9 @@ const KEEP: CrashMode = CrashMode::KeepAll;
 const DROP: CrashMode = CrashMode::DropUnsynced;
 const STALE: CrashMode = CrashMode::StaleAfterFailedSync;
 
-fn all_modes(seed: u64) -> [CrashMode; 7] {
-    let (torn, subset) = (CrashMode::Torn { seed }, CrashMode::Subset { seed });
-    [KEEP, DROP, torn, subset, CrashMode::SizeKept { seed }, CrashMode::Names { seed }, STALE]
+fn all_modes(seed: u64) -> [CrashMode; 8] {
+    let (torn, subset, sizes) = (CrashMode::Torn { seed }, CrashMode::Subset { seed }, CrashMode::SizeKept { seed });
+    [KEEP, DROP, torn, subset, sizes, CrashMode::Names { seed }, CrashMode::Revived { seed }, STALE]
 }
 
 fn now(disk: &SimDisk, mode: CrashMode) -> Vec<u8> {
@@ -185,7 +185,7 @@ fn bytes_of_a_failed_sync_become_durable_when_written_and_synced_again() {
 #[test]
 fn a_settled_disk_is_the_same_after_every_crash() {
     let (disk, file) = with_file(b"0");
-    file.write_all_at(&[5; 9000], 0).unwrap();
+    file.write_all_at(&vec![5; 9000], 0).unwrap();
     file.sync_data().unwrap();
     put(&disk, "log/b", b"x");
     disk.rename("log/b", "log/c").unwrap();
@@ -223,7 +223,7 @@ fn replayer_and_single_images_agree_at_every_cut() {
         }
         assert!(replayer.image(KEEP).same_files(&disk), "seed={seed}");
     }
-    println!("images={images}");
+    eprintln!("images={images}");
 }
 
 fn random_program(seed: u64) -> SimDisk {

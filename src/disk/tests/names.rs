@@ -100,3 +100,17 @@ fn a_failed_directory_sync_leaves_names_unsynced_until_a_later_one() {
     disk.sync_dir("log").unwrap();
     assert_eq!(left(&disk, DROP), ["log/new", "log/old"]);
 }
+
+#[test]
+fn a_revived_file_may_hold_zeros_or_another_files_bytes() {
+    let disk = disk();
+    disk.write_file("log/other", b"XYZ?");
+    disk.remove("log/old").unwrap();
+    let images: BTreeSet<_> = (0..200)
+        .map(|seed| disk.crash_image(disk.ops(), CrashMode::Revived { seed }))
+        .map(|image| (image.read_file("log/other"), image.file_names().len() == 2, image))
+        .map(|(other, back, image)| (other, back.then(|| image.read_file("log/old"))))
+        .collect();
+    let revived = [None, Some(b"old"), Some(b"XYZ"), Some(b"\0\0\0")];
+    assert_eq!(images, revived.map(|old| (b"XYZ?".to_vec(), old.map(|old| old.to_vec()))).into());
+}
