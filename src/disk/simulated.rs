@@ -24,6 +24,7 @@ mod content;
 mod crash;
 mod door;
 mod fault;
+mod image;
 mod medium;
 mod tamper;
 mod trace;
