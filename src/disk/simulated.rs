@@ -1,7 +1,7 @@
 //! A directory in memory that can lose power, run full, fail and lie as real disks do, the same way each time.
 //!
 //! It keeps a trace of every changing operation, numbered from 0, and builds what a crash after any of them could
-//! leave. The model of durability stands in [`crash`].
+//! leave. The model of durability stands in `crash`.
 //!
 //! # Invariants
 //! * Deterministic: the same calls in the same order give the same answers, trace and images.
