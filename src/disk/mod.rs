@@ -12,8 +12,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+mod path;
 pub(crate) mod real;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod simulated;
+#[cfg(test)]
+mod tests;
 
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Opens or creates a file.
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>>;
-    /// Renames a file, replacing what stands at `to`.
+    /// Renames a file, replacing what stands at `to`; both names lie in one directory.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &str) -> io::Result<()>;
@@ -56,6 +60,7 @@ pub trait Lock: Send + Sync + fmt::Debug {
 }
 
 /// An open file. Reads and writes may be short and may be interrupted, as the system's are.
+#[allow(clippy::len_without_is_empty, reason = "asking costs a call, and nobody asks that")]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads at `offset`; 0 at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
