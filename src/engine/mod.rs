@@ -1,1 +1,134 @@
-//! (room)
+//! Joins log, index and rules: the only place that does, and the only writer of the index.
+//!
+//! The way of a verb: decide against the staged state, stage a frame ([`staging`]), bring the books forward
+//! ([`books`]), push and sync ([`commit`]), answer.
+//!
+//! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
+//! * [`enqueue`], [`claim`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`books`], [`ledger`], [`state`]: what stands under the lock.
+//! * [`commit`], [`make`], [`compact`] with its [`planner`], [`checkpoint`], [`damage`]: what goes on beside the verbs.
+//!
+//! # Invariants
+//! * One lock over [`state::State`]; never held over I/O, over a handler, or over the encoding of args. Order: the
+//!   log's write mutex, then this lock.
+//! * Staged state is never rolled back: a failed commit ends the handle.
+//! * The same functions bring the books forward after a verb and in replay.
+//!
+//! Never here: typed jobs, handlers, threads of workers.
+
+mod bell;
+mod books;
+mod checkpoint;
+mod claim;
+mod close;
+mod commit;
+mod compact;
+mod damage;
+mod enqueue;
+mod ledger;
+mod look;
+mod make;
+mod manage;
+mod open;
+pub(crate) mod planner;
+mod readonly;
+mod recover;
+mod services;
+mod settings;
+mod settle;
+mod staging;
+mod state;
+mod time;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::disk::{Disk, Lock};
+use crate::error::Error;
+use crate::index::Keeper;
+use crate::limits::Scaled;
+use crate::log::{Identity, Log};
+use crate::random::Random;
+
+use bell::Bell;
+
+pub(crate) use claim::{Grant, LeaseKind};
+pub(crate) use commit::Ticket;
+pub(crate) use enqueue::NewJob;
+pub use enqueue::{Enqueued, Outcome};
+pub use look::{Counts, JobInfo, QueueCounts, Status};
+pub use manage::{Cancelled, Requeued};
+pub(crate) use readonly::ReadOnlyEngine;
+pub use readonly::VerifyReport;
+pub use recover::{IndexOrigin, RecoveryReport};
+pub(crate) use services::Engine;
+pub use settings::Durability;
+pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
+pub(crate) use settle::{CellSet, Settle};
+
+/// An opened directory: what its verbs and services share.
+pub(crate) struct Core {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    drive: Drive,
+    settings: Settings,
+    identity: Identity,
+    scaled: Scaled,
+    log: Log,
+    state: Mutex<state::State>,
+    desk: commit::Desk,
+    keeper: Mutex<Keeper>,
+    compactor: Mutex<compact::Compactor>,
+    report: RecoveryReport,
+    lock: Mutex<Option<Box<dyn Lock>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    stopping: AtomicBool,
+    /// Why the last segment could not be made, while that lasts.
+    make_failure: Mutex<Option<Error>>,
+    /// Rung when a claim may find something.
+    work: Bell,
+    /// Rung when the segment maker has news.
+    room: Bell,
+    /// Wakes the segment maker.
+    make: Bell,
+    /// Wakes the compactor.
+    compact: Bell,
+    /// Wakes upkeep.
+    pub(crate) upkeep: Bell,
+}
+
+impl Core {
+    /// What opening the directory found and did.
+    pub(crate) fn report(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Args of one job, bytes at most.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        self.scaled.payload_bytes_max
+    }
+
+    /// Why nothing is acknowledged any more, if so.
+    pub(crate) fn poisoned(&self) -> Option<Error> {
+        self.log.poisoned()
+    }
+
+    /// Leases this process has out.
+    pub(crate) fn leases(&self) -> usize {
+        self.state.lock().leases.len()
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("disk", &self.disk).finish_non_exhaustive()
+    }
+}

@@ -64,8 +64,8 @@ pub(crate) struct Peek<'a> {
     pub(crate) codec: Codec,
     pub(crate) state: State,
     pub(crate) created_at: Millis,
-    /// [`Envelope::holds_unique`].
-    pub(crate) unique: Option<u128>,
+    /// [`Envelope::key_claim`].
+    pub(crate) unique: Option<(u128, bool)>,
     /// [`Envelope::careful`].
     pub(crate) careful: bool,
     pub(crate) args: &'a [u8],

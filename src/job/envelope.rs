@@ -135,6 +135,11 @@ impl Envelope {
         holds.then_some(unique.hash)
     }
 
+    /// The hash of its unique key, and whether the job keeps others out as it stands.
+    pub(crate) fn key_claim(&self) -> Option<(u128, bool)> {
+        self.unique.as_ref().map(|unique| (unique.hash, self.holds_unique().is_some()))
+    }
+
     /// Keeps one more error, its text cut to the limit, and lets go of the oldest beyond the limit.
     pub(crate) fn keep_error(&mut self, mut error: AttemptError) {
         cut(&mut error.message, ERROR_BYTES_MAX);

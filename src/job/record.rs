@@ -90,7 +90,7 @@ pub(crate) struct Opened {
 }
 
 /// Where everything absolute stands; replay counts on from here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Totals {
     pub(crate) epoch: u64,
     /// Ids below this may have been given.

@@ -1,1 +1,33 @@
-//! (room)
+//! What happens because time passes: one service that promotes due jobs and takes back leases that ran out.
+//!
+//! # Invariants
+//! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.
+//!
+//! Never here: deciding what a job becomes (`job::next`), reading records (`engine`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Core, Engine};
+use crate::error::Result;
+
+/// Runs upkeep on a thread of its own, as long as the handle lives.
+pub(crate) fn start(engine: &Engine) -> Result<()> {
+    engine.spawn("backlog-upkeep", life)
+}
+
+fn life(core: Arc<Core>) {
+    while !core.stopping() {
+        let heard = core.upkeep.heard();
+        // An error here is the handle's end (poisoned, closed); everybody else hears of it too.
+        let Ok(rest) = step(&core) else { return };
+        core.upkeep.wait(heard, Some(rest));
+    }
+}
+
+/// One look at the clock; gives how long to sleep.
+pub(crate) fn step(core: &Core) -> Result<Duration> {
+    core.promote_due()?;
+    core.expire_leases()?;
+    Ok(core.upkeep_rest())
+}

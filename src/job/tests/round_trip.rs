@@ -34,7 +34,7 @@ fn a_peek_sees_what_a_full_decode_sees() {
         assert_eq!((seen.kind, seen.queue), (full.kind.as_str(), full.queue.as_str()), "seed={seed}");
         assert_eq!((seen.priority, seen.codec, seen.state), (full.priority, full.codec, full.state), "seed={seed}");
         assert_eq!((seen.created_at, seen.lane()), (full.created_at, full.lane()), "seed={seed}");
-        assert_eq!((seen.unique, seen.careful), (full.holds_unique(), full.careful()), "seed={seed}");
+        assert_eq!((seen.unique, seen.careful), (full.key_claim(), full.careful()), "seed={seed}");
         assert_eq!(seen.args, &*record.args, "seed={seed}");
     }
 }

@@ -86,7 +86,7 @@ pub(in crate::job::codec) fn peek(body: &[u8]) -> Result<Peek<'_>, DecodeError> 
         peek.priority = envelope.priority;
         peek.codec = envelope.codec;
         peek.state = envelope.state;
-        peek.unique = envelope.holds_unique();
+        peek.unique = envelope.key_claim();
         peek.careful = envelope.careful();
     }
     Ok(peek)

@@ -1,0 +1,54 @@
+//! Wakes a sleeping service, or everybody who waits for a kind of news.
+//!
+//! # Invariants
+//! * News is counted: whoever read the count before looking cannot miss what came after it.
+
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+#[derive(Debug, Default)]
+struct News {
+    rung: u64,
+    sleepers: usize,
+}
+
+/// A counted condition variable.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    news: Mutex<News>,
+    bell: Condvar,
+}
+
+impl Bell {
+    /// The count of news so far; pass it to [`wait`](Self::wait) after looking.
+    pub(crate) fn heard(&self) -> u64 {
+        self.news.lock().rung
+    }
+
+    pub(crate) fn ring(&self) {
+        let mut news = self.news.lock();
+        news.rung = news.rung.wrapping_add(1);
+        if news.sleepers > 0 {
+            self.bell.notify_all();
+        }
+    }
+
+    /// Sleeps until there is news after `heard`, or for `at_most`. `false`: time is up.
+    pub(crate) fn wait(&self, heard: u64, at_most: Option<Duration>) -> bool {
+        let mut news = self.news.lock();
+        news.sleepers += 1;
+        while news.rung == heard {
+            match at_most {
+                None => self.bell.wait(&mut news),
+                Some(rest) => {
+                    if self.bell.wait_for(&mut news, rest).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        news.sleepers -= 1;
+        news.rung != heard
+    }
+}

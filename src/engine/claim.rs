@@ -1,0 +1,248 @@
+//! Granting jobs: best first, written before handed out.
+//!
+//! # Invariants
+//! * A lease is handed out when its record is with the operating system, so grants are counted exactly after a
+//!   crash of the process (P6).
+//! * Priority high to low, then id (rule 17). A new job stands in line only from the level it was accepted at.
+//! * A job that crashed before, or is on its last attempt, is never granted in a batch (rule 11).
+
+use std::time::Duration;
+
+use crate::error::{ErrorKind, Result};
+use crate::ids::{JobId, Place, Token};
+use crate::index::{LaneId, Pick};
+use crate::job::{self, ClaimRun, Claimed, Envelope, Record, State as JobState};
+use crate::log::{Class, Raw};
+
+use super::Core;
+use super::settings::Drive;
+use super::staging::{Entry, Try, entries_len};
+use super::state::{LeaseState, State};
+
+/// Jobs granted in one call at most.
+const GRANT_JOBS_MAX: usize = 1_000;
+
+/// How long a lease lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseKind {
+    /// In the worker pool: as long as the run is in this process (rule 13).
+    Pool,
+    /// Taken by hand: this long on the monotonic clock, unless extended.
+    Hand(Duration),
+}
+
+/// A job in somebody's hands.
+#[derive(Clone)]
+pub(crate) struct Grant {
+    pub(crate) id: JobId,
+    pub(crate) token: Token,
+    /// Which attempt this is, from 1.
+    pub(crate) attempt: u32,
+    pub(crate) envelope: Envelope,
+    pub(crate) args: Vec<u8>,
+    /// The same for every attempt of the job, and for no other job of any directory.
+    pub(crate) idempotency_key: String,
+}
+
+/// A pick with the token it was granted under.
+struct Picked {
+    id: JobId,
+    place: Place,
+    token: Token,
+}
+
+impl Core {
+    /// Grants up to `n` jobs from the queues, in their order; all queues by name if none is given.
+    pub(crate) fn claim(&self, queues: &[String], n: usize, lease: LeaseKind) -> Result<Vec<Grant>> {
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
+            let picked = self.attempt(|state| self.grant(state, queues, n.min(GRANT_JOBS_MAX), lease))?;
+            if picked.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.push()?;
+            let grants = self.hand_out(&picked)?;
+            // All of them were unreadable and have been put aside: look for others.
+            if !grants.is_empty() {
+                return Ok(grants);
+            }
+        }
+    }
+
+    fn grant(&self, state: &mut State, queues: &[String], n: usize, lease: LeaseKind) -> Result<Try<Vec<Picked>>> {
+        let runs = self.pick(state, queues, n);
+        if runs.is_empty() {
+            return Ok(Try::Done(Vec::new()));
+        }
+        let claimed = Claimed {
+            epoch: state.books.totals.epoch,
+            first_counter: state.next_counter,
+            at: self.clock.now_ms(),
+            runs: claim_runs(state, &runs),
+        };
+        let entry = Entry::new(0, &Record::Claimed(claimed.clone()));
+        if !self.make_room(state, entries_len([&entry]), Class::Closing) {
+            return Ok(Try::NoRoom(Class::Closing));
+        }
+        self.put_one(state, entry);
+        state.books.claimed(&claimed).inspect_err(|e| self.log.poison(e))?;
+        let deadline = match lease {
+            LeaseKind::Pool => None,
+            LeaseKind::Hand(lasts) => Some(self.clock.monotonic().saturating_add(lasts)),
+        };
+        let mut picked = Vec::new();
+        for pick in runs.iter().flat_map(|(_, picks)| picks) {
+            let token = Token { epoch: claimed.epoch, counter: state.next_counter };
+            state.next_counter += 1;
+            state.leases.insert(pick.id, LeaseState { token, since: claimed.at, cancel: false, deadline });
+            if let Some(deadline) = deadline {
+                state.deadlines.insert((deadline, pick.id), token);
+            }
+            picked.push(Picked { id: pick.id, place: pick.place, token });
+        }
+        Ok(Try::Done(picked))
+    }
+
+    /// What to grant: per lane, best first. A careful job only ever goes alone.
+    fn pick(&self, state: &State, queues: &[String], n: usize) -> Vec<(LaneId, Vec<Pick>)> {
+        let marks = self.marks();
+        let reached = |id| !state.unreached.contains(id, marks);
+        let mut runs = Vec::new();
+        let mut left = n;
+        for lane in self.lanes(state, queues) {
+            if left == 0 {
+                break;
+            }
+            let mut picks = state.books.index.pick_ready(lane, left, &reached);
+            if let Some(careful) = picks.iter().position(|pick| pick.careful) {
+                picks.truncate(if careful == 0 && runs.is_empty() { 1 } else { careful });
+                left = picks.len();
+            }
+            left -= picks.len();
+            if !picks.is_empty() {
+                runs.push((lane, picks));
+            }
+        }
+        runs
+    }
+
+    fn lanes(&self, state: &State, queues: &[String]) -> Vec<LaneId> {
+        let index = &state.books.index;
+        let open = |name: &str| !state.paused.contains(name);
+        if queues.is_empty() {
+            let mut lanes: Vec<(&str, LaneId)> =
+                index.lanes().map(|(lane, name)| (name, lane)).filter(|(name, _)| open(name)).collect();
+            lanes.sort_unstable_by_key(|(name, _)| *name);
+            return lanes.into_iter().map(|(_, lane)| lane).collect();
+        }
+        queues.iter().filter(|queue| open(queue)).filter_map(|queue| index.find_lane(queue)).collect()
+    }
+
+    /// Whether a claim on these queues would find something.
+    fn claimable(&self, queues: &[String]) -> Result<bool> {
+        let state = self.state.lock();
+        self.check_life(&state)?;
+        Ok(!self.pick(&state, queues, 1).is_empty())
+    }
+
+    /// Sleeps until a claim on these queues may find something. `false`: the time is up, or `give_up` says so
+    /// (ring with [`nudge`](Self::nudge) when it would).
+    pub(crate) fn wait_for_work(
+        &self,
+        queues: &[String],
+        until: Option<Duration>,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<bool> {
+        loop {
+            let heard = self.work.heard();
+            if self.claimable(queues)? {
+                return Ok(true);
+            }
+            if self.drive == Drive::Inline {
+                if self.upkeep_inline()? {
+                    continue;
+                }
+                return Ok(false);
+            }
+            let rest = until.map(|until| until.saturating_sub(self.clock.monotonic()));
+            if give_up() || rest.is_some_and(|rest| rest.is_zero()) {
+                return Ok(false);
+            }
+            self.work.wait(heard, rest);
+        }
+    }
+
+    /// Everybody who waits for work looks whether to give up.
+    pub(crate) fn nudge(&self) {
+        self.work.ring();
+    }
+
+    pub(super) fn wake_work(&self) {
+        self.work.ring();
+    }
+
+    /// Reads what was granted. What cannot be read is put aside as dead, with file and offset.
+    fn hand_out(&self, picked: &[Picked]) -> Result<Vec<Grant>> {
+        let wanted: Vec<(Place, u64)> = picked.iter().map(|pick| (pick.place, pick.id.0)).collect();
+        let mut grants = Vec::with_capacity(picked.len());
+        for (pick, read) in picked.iter().zip(self.log.read_many(&wanted)) {
+            let opened = match read {
+                // Carried to another place between the pick and the read.
+                Err(_) => self.see(pick.id).map(|seen| seen.map(|seen| (seen.envelope, seen.args))),
+                Ok(raw) => open_job(pick.id, &raw).map(Some),
+            };
+            match opened {
+                Ok(Some((envelope, args))) => grants.push(self.lease_out(pick, envelope, args)),
+                // Ended by somebody else in between: nothing to hand out.
+                Ok(None) => {}
+                Err(damage) if damage.kind() == ErrorKind::Corrupt => self.put_aside(pick.id, pick.token, &damage)?,
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(grants)
+    }
+
+    fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
+        let state = self.state.lock();
+        let since = state.leases.get(&pick.id).map_or(envelope.created_at, |lease| lease.since);
+        let idempotency_key = state.idempotency_key(pick.id);
+        drop(state);
+        envelope.state = JobState::InFlight { token: pick.token, since };
+        Grant {
+            id: pick.id,
+            token: pick.token,
+            attempt: envelope.attempts.saturating_add(1),
+            envelope,
+            args,
+            idempotency_key,
+        }
+    }
+}
+
+/// The record's runs: one per (queue, priority), in the order of the picks.
+fn claim_runs(state: &State, runs: &[(LaneId, Vec<Pick>)]) -> Vec<ClaimRun> {
+    let mut out: Vec<ClaimRun> = Vec::new();
+    for (lane, picks) in runs {
+        let queue = state.books.index.lane_name(*lane);
+        for pick in picks {
+            match out.last_mut() {
+                Some(run) if run.queue == queue && run.priority == pick.priority => run.ids.push(pick.id.0),
+                _ => out.push(ClaimRun { queue: queue.to_owned(), priority: pick.priority, ids: vec![pick.id.0] }),
+            }
+        }
+    }
+    out
+}
+
+/// A record's envelope and args; `Corrupt` if it is no job record.
+pub(super) fn open_job(id: JobId, raw: &Raw) -> Result<(Envelope, Vec<u8>)> {
+    let damaged = |what: String| {
+        crate::error::Error::new(ErrorKind::Corrupt, format!("corrupt: the record of job {id} cannot be read: {what}"))
+    };
+    match job::decode(raw.kind, &raw.body).map_err(|e| damaged(e.to_string()))? {
+        Record::Job(job) => Ok((job.envelope, job.args.into_owned())),
+        _ => Err(damaged("it is no job record".to_owned())),
+    }
+}

@@ -1,0 +1,60 @@
+//! The segment maker: keeps prepared segments ahead of the writers, beside the commit path (rule 10).
+//!
+//! # Invariants
+//! * Two prepared segments stay in reserve for closing records; enqueue waits for a third.
+//! * A failed preparation harms nothing: only a failed allocation is told as `Full`, and never after staging.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::log::Class;
+
+use super::Core;
+
+/// Prepared segments that only closing records may use.
+pub(crate) const RESERVE: u64 = 2;
+/// Prepared segments the maker keeps while there is work.
+pub(crate) const GOAL: u64 = RESERVE + 1;
+/// After a failure the maker tries again this much later, or when space was freed.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Core {
+    fn prepared(&self) -> u64 {
+        let staged = self.log.segment_of(self.state.lock().stage.tail());
+        self.log.ready_through().0.saturating_sub(staged.0)
+    }
+
+    /// Makes one segment if there are too few. `true`: look again at once.
+    pub(crate) fn make_step(&self) -> Result<bool> {
+        if self.log.poisoned().is_some() || self.prepared() >= GOAL {
+            return Ok(false);
+        }
+        let epoch = self.state.lock().books.totals.epoch;
+        let made = self.log.make_segment(epoch);
+        *self.make_failure.lock() = made.as_ref().err().cloned();
+        self.wake_room();
+        made.map(|_| true)
+    }
+
+    /// Inline: makes room for the class or says why not.
+    pub(super) fn make_for(&self, _class: Class) -> Result<()> {
+        self.make_step().map(|_| ())
+    }
+
+    /// The maker's life.
+    pub(crate) fn maker(&self) {
+        while !self.stopping() {
+            let heard = self.make.heard();
+            match self.make_step() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.make.wait(heard, None);
+                }
+                // Told to those who wait; tried again later.
+                Err(_) => {
+                    self.make.wait(heard, Some(RETRY));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Looking at a directory from outside: no lock, no write, no saved index (rule 23).
+//!
+//! # Invariants
+//! * Reads the log alone: to the end of its valid frames if nobody owns the directory, else to the vouched position.
+//! * A job that was in flight in a directory nobody owns is shown as the next open would have it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::ids::{JobId, Lsn, Millis, Phase};
+use crate::job::{self, Envelope, Event, Next};
+use crate::log::{self, Identity, Survey};
+
+use super::Core;
+use super::books::{Books, as_it_stands, key_of};
+use super::claim::open_job;
+use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, some_ids};
+use super::recover;
+
+/// What a check of the whole log found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Segments read.
+    pub segments: u64,
+    /// Frames whose checksums fit.
+    pub frames: u64,
+    /// Records whose checksums fit.
+    pub records: u64,
+    /// Bytes of the frames read.
+    pub bytes: u64,
+    /// What does not read back: file, offset and what is wrong there.
+    pub damage: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Whether everything reads back.
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+}
+
+fn verify(disk: &Arc<dyn Disk>, identity: &Identity, up_to: Option<Lsn>) -> Result<VerifyReport> {
+    let found = log::verify(disk, identity, up_to)?;
+    Ok(VerifyReport {
+        segments: found.segments,
+        frames: found.frames,
+        records: found.records,
+        bytes: found.bytes,
+        damage: found
+            .damage
+            .iter()
+            .map(|damage| format!("file={} offset={}: {}", damage.file, damage.offset, damage.what))
+            .collect(),
+    })
+}
+
+impl Core {
+    /// Reads the whole log and checks every checksum.
+    pub(crate) fn verify(&self) -> Result<VerifyReport> {
+        self.wait(self.seen_so_far())?;
+        verify(&self.disk, &self.identity, Some(self.log.durable()))
+    }
+}
+
+/// A directory seen from outside.
+pub(crate) struct ReadOnlyEngine {
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    survey: Survey,
+    books: Books,
+    /// Jobs that the next open would bring home, as they would stand.
+    orphans: HashMap<JobId, Envelope>,
+    owned: bool,
+}
+
+impl ReadOnlyEngine {
+    /// Reads the log. Nothing is changed, whoever owns the directory.
+    pub(crate) fn open(disk: Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let Some(identity) = Identity::read(&*disk)? else {
+            return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
+        };
+        let owned = is_owned(&*disk);
+        let mut survey =
+            if owned { Survey::look_beside(&disk, &identity)? } else { Survey::look(&disk, &identity)? };
+        let mut books = Books::fresh(identity.segment_bytes);
+        if !survey.is_fresh() {
+            survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
+            recover::check_trimmed(&mut survey, &books.totals)?;
+        }
+        let mut engine = Self { disk, identity, survey, books, orphans: HashMap::new(), owned };
+        if !owned {
+            engine.interrupt(clock.now_ms())?;
+        }
+        Ok(engine)
+    }
+
+    fn interrupt(&mut self, now: Millis) -> Result<()> {
+        let flights: Vec<_> = self.books.index.in_flight_all().collect();
+        for (id, flight) in flights {
+            let Some((envelope, _)) = self.job(id)? else { continue };
+            let Some(entry) = self.books.index.get(id) else { continue };
+            let old = crate::index::Key::InFlight {
+                token: flight.token,
+                lane: flight.lane,
+                priority: flight.priority,
+            };
+            let outcome = match job::next(&envelope, &Event::Interrupted { now }) {
+                Next::Stands(next) => {
+                    let key = key_of(&next.state, flight.lane, next.priority);
+                    let moved = self.books.index.replace(id, entry.place, next.careful(), &old, key).map(drop);
+                    self.orphans.insert(id, next);
+                    moved
+                }
+                Next::Ends(_) => self.books.index.remove(id, &old).map(drop),
+                Next::Refused(_) => Ok(()),
+            };
+            outcome.map_err(|e| Error::invalid(e.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether some process has the directory open.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.owned
+    }
+
+    /// What is known of an id.
+    pub(crate) fn inspect(&self, id: JobId) -> Result<Status> {
+        if let Some((envelope, _)) = self.job(id)? {
+            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
+        }
+        Ok(if id.0 >= self.books.totals.next_id { Status::Unknown } else { Status::Finished })
+    }
+
+    /// Jobs by queue and state.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(&self.books)
+    }
+
+    /// Reads the whole log and checks every checksum.
+    pub(crate) fn verify(&self) -> Result<VerifyReport> {
+        verify(&self.disk, &self.identity, Some(self.survey.end()))
+    }
+}
+
+impl Source for ReadOnlyEngine {
+    fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
+        some_ids(&self.books, start, phase)
+    }
+
+    fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>> {
+        let Some(entry) = self.books.index.get(id) else { return Ok(None) };
+        let (mut envelope, args) = open_job(id, &self.survey.read(entry.place, id.0)?)?;
+        if let Some(orphan) = self.orphans.get(&id) {
+            envelope = orphan.clone();
+        } else {
+            let since = envelope.created_at;
+            as_it_stands(&self.books.index, id, &mut envelope, since);
+        }
+        Ok(Some((envelope, args)))
+    }
+
+    fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
+        cell_keys(&self.books)
+    }
+
+    fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {
+        let Some(cell) = self.books.index.cell(namespace, key) else { return Ok(None) };
+        if let Some(value) = cell.value {
+            return Ok(Some((value.to_vec(), cell.until)));
+        }
+        Ok(cell_in(&self.survey.read(cell.place, 0)?)?.map(|value| (value, cell.until)))
+    }
+}
+
+/// Asks for the lock and gives it back at once; a directory without a lock file was never opened.
+fn is_owned(disk: &dyn Disk) -> bool {
+    let exists = disk.list("").is_ok_and(|names| names.iter().any(|name| name == "lock"));
+    exists && disk.try_lock("lock").is_ok_and(|lock| lock.is_none())
+}

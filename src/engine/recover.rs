@@ -1,0 +1,184 @@
+//! From a directory to the books: look, believe the saved index or not, replay, make the tail true.
+//!
+//! # Invariants
+//! * Looking comes first and changes nothing; the first change is the repair of the tail (rule 4).
+//! * A saved index only shortens the replay. Whatever is wrong with it, the log alone gives the same books (P9).
+//! * What the log itself shows as missing or damaged is an error, never a shorter log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::disk::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Lsn, SegmentId};
+use crate::index::{Index, Keeper, Snapshot, Verdict, trust};
+use crate::job::{self, DecodeError, Totals};
+use crate::log::{Frame, Identity, Survey};
+
+use super::books::{Books, Filed};
+use super::checkpoint::EngineWords;
+
+/// What opening a directory found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Whether the directory was new.
+    pub created: bool,
+    /// Whether the last owner had closed it.
+    pub clean: bool,
+    /// Segments in the log.
+    pub segments: u64,
+    /// Records replayed.
+    pub records: u64,
+    /// Bytes of a torn tail that nobody had vouched for, cut off.
+    pub bytes_cut: u64,
+    /// Jobs that were running when the last owner died: ready again, or dead after their last attempt.
+    pub requeued: u64,
+    /// Of them, those that were in flight at a crash before.
+    pub suspects: u64,
+    /// How the index came to be.
+    pub index: IndexOrigin,
+    /// What was done to the index's folder, in words.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How the index came to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IndexOrigin {
+    /// Nothing was saved and nothing had to be read.
+    #[default]
+    Fresh,
+    /// The saved one, and the log behind it.
+    Trusted,
+    /// From the whole log; why.
+    Rebuilt(String),
+}
+
+/// The books, and how they came to be.
+pub(super) struct Recovered {
+    pub(super) books: Books,
+    pub(super) origin: IndexOrigin,
+    pub(super) records: u64,
+    /// Where the checkpoint stands that the books were read from.
+    pub(super) checkpoint: Lsn,
+}
+
+/// Brings the books to the log's end, with the saved index if it can be believed.
+pub(super) fn recover(survey: &mut Survey, identity: &Identity, keeper: &Keeper) -> Result<Recovered> {
+    let (snapshot, mut reason) = match keeper.load() {
+        Ok(snapshot) => (snapshot, "no checkpoint".to_owned()),
+        Err(refused) => (None, refused.to_string()),
+    };
+    match trust(snapshot.as_ref().map(Snapshot::meta), identity.log_id, survey.start(), survey.end()) {
+        Verdict::LogLost => {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "corrupt: the log ends before bytes that the index knows were durable; \
+                 keep a copy of the directory, then restore it from a backup",
+            ));
+        }
+        Verdict::Rebuild(why) if snapshot.is_some() => reason = why,
+        Verdict::Rebuild(_) => {}
+        Verdict::Use => match from_snapshot(snapshot, survey, identity) {
+            Ok(recovered) => return Ok(recovered),
+            Err(why) => reason = why.to_string(),
+        },
+    }
+    let origin = if survey.is_fresh() { IndexOrigin::Fresh } else { IndexOrigin::Rebuilt(reason) };
+    let books = Books::fresh(identity.segment_bytes);
+    replay(survey, books, survey.start(), origin, Lsn(0))
+}
+
+fn from_snapshot(snapshot: Option<Snapshot>, survey: &mut Survey, identity: &Identity) -> Result<Recovered> {
+    let refused = |why: String| Error::new(ErrorKind::Corrupt, why);
+    let snapshot = snapshot.ok_or_else(|| refused("no checkpoint".to_owned()))?;
+    let meta = snapshot.meta().clone();
+    let words = EngineWords::decode(&meta.engine, identity.segment_bytes)
+        .ok_or_else(|| refused("the checkpoint's engine words cannot be read".to_owned()))?;
+    let index = Index::load(snapshot).map_err(|e| refused(e.to_string()))?;
+    let jobs_and_cells = index.len() + index.all_cells().count() as u64;
+    if words.ledger.records() != jobs_and_cells {
+        return Err(refused(format!("ledger={} and index={jobs_and_cells} disagree", words.ledger.records())));
+    }
+    survey.vouch(meta.durable_lsn)?;
+    let books = Books::new(index, words.ledger, words.totals);
+    replay(survey, books, meta.index_lsn, IndexOrigin::Trusted, meta.index_lsn)
+}
+
+fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, checkpoint: Lsn) -> Result<Recovered> {
+    let mut records = 0;
+    if !survey.is_fresh() {
+        survey.walk(from, &mut |frame| {
+            records += take_in(&mut books, frame)?;
+            Ok(())
+        })?;
+    }
+    if let Some(id) = books.owed().next() {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("corrupt: the log speaks of job {id} but holds no record of it; restore the directory from a backup"),
+        ));
+    }
+    Ok(Recovered { books, origin, records, checkpoint })
+}
+
+/// One frame into the books; gives the count of its records.
+pub(super) fn take_in(books: &mut Books, frame: &Frame<'_>) -> Result<u64> {
+    let mut records = 0;
+    for record in frame.records() {
+        records += 1;
+        let unreadable = |e: DecodeError| unreadable(record.place.lsn, e);
+        if record.kind == job::kind::JOB {
+            let peek = job::peek(record.body).map_err(unreadable)?;
+            books.job(crate::ids::JobId(record.id), record.place, &Filed::of_peek(&peek))?;
+        } else {
+            let decoded = job::decode(record.kind, record.body).map_err(unreadable)?;
+            books.replay(record.id, &decoded, record.place)?;
+        }
+    }
+    Ok(records)
+}
+
+fn unreadable(lsn: Lsn, why: DecodeError) -> Error {
+    let kind = match why {
+        DecodeError::Malformed { .. } => ErrorKind::Corrupt,
+        _ => ErrorKind::NewerFormat,
+    };
+    Error::new(kind, format!("the record at lsn={lsn} cannot be read: {why}; open the directory with a newer release"))
+}
+
+/// The directory's identity: read, or made for a directory that holds nothing yet.
+pub(super) fn identify(
+    disk: &dyn Disk,
+    random: &dyn crate::random::Random,
+    segment_bytes: u32,
+    create: bool,
+) -> Result<(Identity, bool)> {
+    if let Some(identity) = Identity::read(disk)? {
+        return Ok((identity, false));
+    }
+    let segments = disk.list("log").unwrap_or_default();
+    if segments.iter().any(|name| name.ends_with(".seg")) {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("corrupt: {} is missing but there are segments; restore it from a backup", disk.display("format")),
+        ));
+    }
+    if !create {
+        return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
+    }
+    Ok((Identity::create(disk, random, segment_bytes)?, true))
+}
+
+
+/// Leftovers of the last removal are no part of the log; anything missing beyond it is damage (rule 5).
+pub(super) fn check_trimmed(survey: &mut Survey, totals: &Totals) -> Result<()> {
+    if survey.is_fresh() {
+        return Ok(());
+    }
+    survey.trimmed_through(SegmentId(totals.trimmed_through))
+}
+

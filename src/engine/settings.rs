@@ -1,0 +1,89 @@
+//! Plain-data settings, and the doors an engine is opened with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::index::MemoryHandle;
+use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN};
+use crate::random::Random;
+
+/// How far an accepted operation has come when its call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Durability {
+    /// On the device: group-committed `fdatasync` before `Ok`. The default.
+    #[default]
+    Sync,
+    /// With the operating system before `Ok`, synced within one second. Survives the death of the process;
+    /// a power cut, a crash of the system or a failed sync may take the last second. Not durable.
+    Buffered,
+}
+
+/// Who drives the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drive {
+    /// A thread each.
+    Threads,
+    /// Nobody: whoever waits steps them himself (the simulator).
+    Inline,
+}
+
+/// Where the index is saved between runs.
+#[derive(Debug, Clone)]
+pub(crate) enum IndexChoice {
+    /// In sled, below `index/`.
+    Sled,
+    /// In memory that outlives the handle (the simulator).
+    Memory(MemoryHandle),
+    /// Nowhere: every open reads the whole log.
+    None,
+}
+
+/// Everything outside, one door each.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) drive: Drive,
+    pub(crate) index: IndexChoice,
+}
+
+/// What may be set when a directory is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Length of a segment, bytes; only for a new directory.
+    pub(crate) segment_bytes: u32,
+    /// How long to wait for the directory's lock.
+    pub(crate) lock_wait: Duration,
+    /// Log bytes between two checkpoints of the index.
+    pub(crate) checkpoint_bytes: u64,
+    /// Whether a missing directory is made.
+    pub(crate) create: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            lock_wait: Duration::from_secs(30),
+            checkpoint_bytes: 256 << 20,
+            create: true,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<()> {
+        let len = self.segment_bytes;
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_DEFAULT * 4).contains(&len) || len % 4096 != 0 {
+            return Err(Error::invalid(format!(
+                "segment_bytes={len}: must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {}",
+                SEGMENT_BYTES_DEFAULT * 4
+            )));
+        }
+        Ok(())
+    }
+}

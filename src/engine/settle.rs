@@ -1,0 +1,305 @@
+//! What the holder of a lease says of his job: ack, nack, release, snooze, bury, park, extend.
+//!
+//! # Invariants
+//! * Only the token that was granted last counts; every other is stale, for ever (P5).
+//! * A verdict that is not an end writes the job in full, from the bytes its holder was given.
+//! * An ack and what comes with it (follow-ups, cells) are one frame (P4).
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{JobId, Lsn, Millis, Place, Token};
+use crate::job::{
+    self, AttemptError, Cause, CellRecord, Ended, Ending, Envelope, ErrorCause, Event, Next, Record, Removes,
+    State as JobState,
+};
+use crate::limits::CELL_BYTES_MAX;
+use crate::log::Class;
+
+use super::Core;
+use super::books::Filed;
+use super::claim::Grant;
+use super::commit::Ticket;
+use super::enqueue::{NewJob, Prepared};
+use super::settings::Durability;
+use super::staging::{Entry, Try, entries_len};
+use super::state::State;
+
+/// A cell set in the frame of an ack.
+#[derive(Clone)]
+pub(crate) struct CellSet {
+    pub(crate) namespace: u8,
+    pub(crate) key: Vec<u8>,
+    /// `None` clears it.
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) until: Option<Millis>,
+}
+
+impl CellSet {
+    pub(super) fn record(&self) -> CellRecord<'_> {
+        CellRecord {
+            namespace: self.namespace,
+            key: &self.key,
+            value: self.value.as_deref(),
+            until: self.until,
+            carried: false,
+        }
+    }
+}
+
+/// The verdict on a job in flight.
+#[derive(Clone)]
+pub(crate) enum Settle {
+    /// Done; what follows from it is accepted in the same frame.
+    Ack { follow_ups: Vec<NewJob>, cells: Vec<CellSet> },
+    /// Failed: again after the retry policy's delay or the one given, or dead.
+    Nack { error: String, cause: ErrorCause, retry_after: Option<Duration>, duration: Option<Duration> },
+    /// Given back untried.
+    Release,
+    /// Given back untried, not before this much later.
+    Snooze(Duration),
+    /// Dead at once.
+    Bury(String),
+    /// Nobody here can run it.
+    Park(String),
+}
+
+/// Whether the lease still holds, and whether somebody wants the job cancelled.
+fn held(state: &State, id: JobId, token: Token) -> Option<bool> {
+    let lease = state.leases.get(&id)?;
+    (lease.token == token).then_some(lease.cancel)
+}
+
+impl Core {
+    /// Carries out the verdict. `None`: the lease is stale, nothing happened.
+    pub(crate) fn settle(&self, grant: &Grant, how: Settle) -> Result<Option<Ticket>> {
+        match how {
+            Settle::Ack { follow_ups, cells } => self.ack(grant, follow_ups, &cells),
+            other => self.give_back(grant, &other),
+        }
+    }
+
+    fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
+        let mut jobs = self.prepare_all(follow_ups)?;
+        check_cells(cells)?;
+        // What must be possible on a full disk is the bare end; what it brings along is new work (rule 10).
+        let class = if jobs.is_empty() && cells.is_empty() { Class::Closing } else { Class::Ordinary };
+        let ended = self.ended_in_flight(&grant.envelope, Ending::Completed);
+        let fixed = 1 + cells.len();
+        let mut entries = Vec::with_capacity(fixed);
+        entries.push(Entry::new(grant.id.0, &Record::Ended(ended.clone())));
+        entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))));
+        let bytes = entries_len(entries.iter().chain(jobs.iter().map(Prepared::entry)));
+        self.check_batch(bytes)?;
+        self.attempt(|state| {
+            if held(state, grant.id, grant.token).is_none() {
+                return Ok(Try::Done(None));
+            }
+            if !jobs.is_empty()
+                && let Some(later) = self.ids_run_short(state, jobs.len())
+            {
+                return Ok(later);
+            }
+            if !self.make_room(state, bytes, class) {
+                return Ok(Try::NoRoom(class));
+            }
+            let others = std::mem::take(&mut entries);
+            let mut places: Vec<Place> = Vec::with_capacity(fixed);
+            // The end first: a follow-up may take over the unique key its parent held.
+            self.file_end(state, grant.id, &ended)?;
+            let end = self.stage_new(state, std::mem::take(&mut jobs), others, &mut places, Durability::Sync)?.1;
+            for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
+                self.file_cell(state, &cell.record(), *place)?;
+            }
+            Ok(Try::Done(Some(Ticket { lsn: end, level: Durability::Sync })))
+        })
+    }
+
+    /// Every verdict but an ack. A wish to cancel that comes in between is seen at the second look.
+    fn give_back(&self, grant: &Grant, how: &Settle) -> Result<Option<Ticket>> {
+        let mut wish = {
+            let state = self.state.lock();
+            self.check_life_for_leases(&state)?;
+            let Some(wish) = held(&state, grant.id, grant.token) else { return Ok(None) };
+            wish
+        };
+        loop {
+            let mut envelope = grant.envelope.clone();
+            envelope.cancel_requested = wish;
+            let event = self.event_of(grant, how)?;
+            match self.change_in_flight(grant, &envelope, &event, wish)? {
+                Changed::Done(ticket) => return Ok(ticket),
+                Changed::Wish(now) => wish = now,
+            }
+        }
+    }
+
+    fn change_in_flight(&self, grant: &Grant, envelope: &Envelope, event: &Event, wish: bool) -> Result<Changed> {
+        let change = self.change_of(envelope, event, &grant.args)?;
+        let bytes = entries_len([&change.entry(grant.id)]);
+        self.attempt(|state| {
+            match held(state, grant.id, grant.token) {
+                None => return Ok(Try::Done(Changed::Done(None))),
+                Some(now) if now != wish => return Ok(Try::Done(Changed::Wish(now))),
+                Some(_) => {}
+            }
+            if !self.make_room(state, bytes, Class::Closing) {
+                return Ok(Try::NoRoom(Class::Closing));
+            }
+            let end = self.file_change(state, grant.id, &change)?;
+            Ok(Try::Done(Changed::Done(Some(Ticket { lsn: end, level: Durability::Sync }))))
+        })
+    }
+
+    fn event_of(&self, grant: &Grant, how: &Settle) -> Result<Event> {
+        let now = self.clock.now_ms();
+        Ok(match how {
+            Settle::Nack { error, cause, retry_after, duration } => Event::Nack {
+                error: AttemptError {
+                    attempt: grant.attempt,
+                    at: now,
+                    kind: *cause,
+                    message: error.clone(),
+                    duration_ms: duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+                },
+                jitter: self.random.u64()?,
+                now,
+                retry_at: retry_after.map(|after| now.after(after)),
+            },
+            Settle::Release => Event::Release { now },
+            Settle::Snooze(after) => Event::Snooze { until: now.after(*after), now },
+            Settle::Bury(reason) => Event::Bury { reason: reason.clone(), now },
+            Settle::Park(reason) => Event::Park { reason: reason.clone(), now },
+            Settle::Ack { .. } => Event::Ack,
+        })
+    }
+
+    /// What the transition function makes of the event, ready to be staged.
+    pub(super) fn change_of(&self, envelope: &Envelope, event: &Event, args: &[u8]) -> Result<Change> {
+        let removes = Removes::of(envelope);
+        match job::next(envelope, event) {
+            Next::Ends(how) => {
+                let unique = envelope.unique.as_ref().map(|unique| unique.hash);
+                Ok(Change::End(Ended { removes, how, unique, at: self.clock.now_ms() }))
+            }
+            Next::Stands(next) => {
+                let cause = match event {
+                    Event::Interrupted { .. } => Cause::Interrupted,
+                    _ => Cause::Changed,
+                };
+                let body = job::encode_job(&next, cause, Some(&removes), args);
+                Ok(Change::Stand { envelope: Box::new(next), cause, removes, body })
+            }
+            Next::Refused(refusal) => Err(Error::invalid(refusal.to_string())),
+        }
+    }
+
+    /// Stages a change (room was made) and brings the books forward. Gives the frame's end.
+    pub(super) fn file_change(&self, state: &mut State, id: JobId, change: &Change) -> Result<Lsn> {
+        let (place, end) = self.put_one(state, change.entry(id));
+        self.book_change(state, id, change, place)?;
+        Ok(end)
+    }
+
+    /// The books' part of a change whose record lies at `place`.
+    pub(super) fn book_change(&self, state: &mut State, id: JobId, change: &Change, place: Place) -> Result<()> {
+        match change {
+            Change::End(ended) => self.file_end(state, id, ended),
+            Change::Stand { envelope, cause, removes, .. } => {
+                if !matches!(envelope.state, JobState::InFlight { .. }) {
+                    state.forget_lease(id);
+                }
+                let filed = Filed::of(*cause, Some(removes), envelope);
+                state.books.job(id, place, &filed).inspect_err(|e| self.log.poison(e))?;
+                match envelope.state {
+                    JobState::Ready => self.wake_work(),
+                    JobState::Scheduled { run_at } => self.ring_upkeep_before(state, run_at),
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn file_end(&self, state: &mut State, id: JobId, ended: &Ended) -> Result<()> {
+        state.forget_lease(id);
+        state.books.ended(id, ended).inspect_err(|e| self.log.poison(e))
+    }
+
+    pub(super) fn file_cell(&self, state: &mut State, cell: &CellRecord<'_>, place: Place) -> Result<()> {
+        state.books.cell(cell, place).inspect_err(|e| self.log.poison(e))
+    }
+
+    fn ended_in_flight(&self, envelope: &Envelope, how: Ending) -> Ended {
+        let unique = envelope.unique.as_ref().map(|unique| unique.hash);
+        Ended { removes: Removes::InFlight, how, unique, at: self.clock.now_ms() }
+    }
+
+    /// Gives a lease taken by hand more time, from now. `false`: stale, or a lease that does not expire.
+    pub(crate) fn extend(&self, id: JobId, token: Token, by: Duration) -> Result<bool> {
+        let mut state = self.state.lock();
+        self.check_life_for_leases(&state)?;
+        let deadline = self.clock.monotonic().saturating_add(by);
+        let state = &mut *state;
+        let Some(lease) = state.leases.get_mut(&id).filter(|lease| lease.token == token) else { return Ok(false) };
+        if let Some(old) = lease.deadline.replace(deadline) {
+            state.deadlines.remove(&(old, id));
+        }
+        state.deadlines.insert((deadline, id), token);
+        Ok(true)
+    }
+
+    /// Whether the run under this token should stop: the job was cancelled, the lease is stale, or the handle is
+    /// poisoned (rule 14).
+    pub(crate) fn cancel_requested(&self, id: JobId, token: Token) -> bool {
+        self.log.poisoned().is_some() || held(&self.state.lock(), id, token).unwrap_or(true)
+    }
+
+    /// Leases may still be settled while the handle closes, but not on a poisoned one.
+    fn check_life_for_leases(&self, _state: &State) -> Result<()> {
+        self.log.poisoned().map_or(Ok(()), Err)
+    }
+
+    fn check_batch(&self, bytes: usize) -> Result<()> {
+        let max = self.scaled.batch_bytes_max;
+        if bytes > max {
+            return Err(Error::too_large(format!("ack with {bytes} bytes of follow-ups and cells: the limit is {max}")));
+        }
+        Ok(())
+    }
+}
+
+/// How a look at a lease went.
+enum Changed {
+    Done(Option<Ticket>),
+    /// The wish to cancel has changed to this; decide again.
+    Wish(bool),
+}
+
+/// A change of one job, encoded outside the lock.
+pub(super) enum Change {
+    End(Ended),
+    Stand { envelope: Box<Envelope>, cause: Cause, removes: Removes, body: Vec<u8> },
+}
+
+impl Change {
+    pub(super) fn entry(&self, id: JobId) -> Entry {
+        match self {
+            Change::End(ended) => Entry::new(id.0, &Record::Ended(ended.clone())),
+            Change::Stand { body, .. } => Entry::job(id.0, body.clone()),
+        }
+    }
+}
+
+fn check_cells(cells: &[CellSet]) -> Result<()> {
+    for cell in cells {
+        let bytes = cell.value.as_ref().map_or(0, Vec::len);
+        if bytes > CELL_BYTES_MAX {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("cell value of {bytes} bytes: the limit is {CELL_BYTES_MAX}"),
+            ));
+        }
+    }
+    Ok(())
+}

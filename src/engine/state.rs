@@ -1,0 +1,148 @@
+//! What stands under the one engine lock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::ids::{JobId, Lsn, Millis, Token};
+use crate::log::Stage;
+
+use super::books::Books;
+use super::settings::Durability;
+
+/// Whether verbs are still taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Open,
+    /// `close` has begun: no new verb.
+    Closed,
+}
+
+/// A lease this process has given out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LeaseState {
+    pub(super) token: Token,
+    pub(super) since: Millis,
+    /// Somebody asked to cancel the job; the record says so too.
+    pub(super) cancel: bool,
+    /// On the monotonic clock; only for leases taken by hand.
+    pub(super) deadline: Option<Duration>,
+}
+
+/// What an opening of the directory left behind for the ids it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) nonce: [u8; 16],
+    /// Ids from here up to the epoch's first were never given.
+    pub(super) gap_from: u64,
+}
+
+impl Epoch {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [&self.nonce[..], &self.gap_from.to_be_bytes()].concat()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (nonce, gap) = bytes.split_first_chunk::<16>()?;
+        Some(Self { nonce: *nonce, gap_from: u64::from_be_bytes(gap.try_into().ok()?) })
+    }
+}
+
+pub(super) struct State {
+    pub(super) stage: Stage,
+    pub(super) books: Books,
+    pub(super) next_id: u64,
+    /// Ids below it may be used: its record is durable.
+    pub(super) ceiling: u64,
+    /// A higher ceiling that is staged, and where its record ends.
+    pub(super) raised: Option<(u64, Lsn)>,
+    pub(super) unreached: Unreached,
+    pub(super) next_counter: u64,
+    /// Queues by name; the cells are the truth, this is their shadow.
+    pub(super) paused: BTreeSet<String>,
+    pub(super) leases: HashMap<JobId, LeaseState>,
+    /// By first id; the cells are the truth, this is their shadow.
+    pub(super) epochs: BTreeMap<u64, Epoch>,
+    pub(super) deadlines: BTreeMap<(Duration, JobId), Token>,
+    pub(super) life: Life,
+    /// When upkeep looks at the scheduled jobs next; an earlier one rings it.
+    pub(super) alarm: Millis,
+    /// Position of the newest checkpoint that was saved.
+    pub(super) checkpoint: Lsn,
+}
+
+/// New jobs that have not reached the level they were accepted at: not claimable yet.
+///
+/// Ids and positions rise together, so one queue in order says it all and a job costs no second index operation.
+#[derive(Debug, Default)]
+pub(super) struct Unreached {
+    batches: VecDeque<Batch>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    first: JobId,
+    last: JobId,
+    end: Lsn,
+    level: Durability,
+}
+
+/// The marks a level is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) written: Lsn,
+    pub(super) durable: Lsn,
+}
+
+impl Marks {
+    fn reached(self, level: Durability, end: Lsn) -> bool {
+        match level {
+            Durability::Sync => self.durable >= end,
+            Durability::Buffered => self.written >= end,
+        }
+    }
+}
+
+impl Unreached {
+    pub(super) fn add(&mut self, first: JobId, last: JobId, end: Lsn, level: Durability) {
+        self.batches.push_back(Batch { first, last, end, level });
+    }
+
+    pub(super) fn contains(&self, id: JobId, marks: Marks) -> bool {
+        let at = self.batches.partition_point(|batch| batch.last < id);
+        self.batches.get(at).is_some_and(|batch| batch.first <= id && !marks.reached(batch.level, batch.end))
+    }
+
+    /// Forgets what has arrived. `true`: something became claimable.
+    pub(super) fn release(&mut self, marks: Marks) -> bool {
+        let mut any = false;
+        while self.batches.front().is_some_and(|batch| marks.reached(batch.level, batch.end)) {
+            self.batches.pop_front();
+            any = true;
+        }
+        // Behind a batch that waits for its sync, a written one may be claimable already.
+        any || self.batches.iter().take(64).any(|batch| marks.reached(batch.level, batch.end))
+    }
+}
+
+impl State {
+    /// Takes a lease out of the process's own book; the index is the caller's business.
+    pub(super) fn forget_lease(&mut self, id: JobId) {
+        if let Some(lease) = self.leases.remove(&id)
+            && let Some(deadline) = lease.deadline
+        {
+            self.deadlines.remove(&(deadline, id));
+        }
+    }
+
+    /// The same for every attempt of a job, and for no other job of any directory (rule 7).
+    pub(super) fn idempotency_key(&self, id: JobId) -> String {
+        let nonce = self.epochs.range(..=id.0).next_back().map_or([0; 16], |(_, epoch)| epoch.nonce);
+        format!("{:032x}-{}", u128::from_be_bytes(nonce), id.0)
+    }
+
+    /// Whether an id below `next_id` was never given to a job that was kept.
+    pub(super) fn in_a_gap(&self, id: JobId) -> bool {
+        let next = id.0.checked_add(1).and_then(|after| self.epochs.range(after..).next());
+        next.is_some_and(|(_, epoch)| epoch.gap_from <= id.0)
+    }
+}

@@ -1,0 +1,125 @@
+//! What the passing of time does: due jobs become ready, leases taken by hand run out.
+//!
+//! # Invariants
+//! * Due is decided once, on the wall clock, and logged (rule 16): replay reads no clock.
+//! * The timer holds the smallest key of each kind, never a heap (rule 18).
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::ids::{JobId, Millis, Token};
+use crate::job::{Due, Event, Record};
+use crate::log::Class;
+
+use super::Core;
+use super::staging::{Entry, Try, entries_len};
+use super::state::State;
+
+/// Jobs promoted under one hold of the lock.
+const PROMOTE_JOBS_MAX: usize = 1_000;
+/// The longest sleep of upkeep: the clock may jump.
+pub(crate) const UPKEEP_SLEEP_MAX: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Makes every job ready whose `run_at` has come. Gives how many.
+    pub(crate) fn promote_due(&self) -> Result<u64> {
+        let mut promoted = 0;
+        loop {
+            let now = self.clock.now_ms();
+            let step = self.attempt(|state| self.promote_some(state, now))?;
+            promoted += step;
+            if step == 0 {
+                return Ok(promoted);
+            }
+            self.wake_work();
+        }
+    }
+
+    fn promote_some(&self, state: &mut State, now: Millis) -> Result<Try<u64>> {
+        let Some((run_at, id)) = state.books.index.due_key(now, PROMOTE_JOBS_MAX) else {
+            return Ok(Try::Done(0));
+        };
+        let due = Due { run_at, id: id.0 };
+        let entry = Entry::new(0, &Record::Due(due));
+        if !self.make_room(state, entries_len([&entry]), Class::Closing) {
+            return Ok(Try::NoRoom(Class::Closing));
+        }
+        self.put_one(state, entry);
+        let mut moved = 0;
+        state.books.due(&due, |_, _| moved += 1);
+        Ok(Try::Done(moved))
+    }
+
+    /// Takes back every lease taken by hand that has run out. Gives how many.
+    pub(crate) fn expire_leases(&self) -> Result<u64> {
+        let mut expired = 0;
+        while let Some((id, token)) = self.expired_lease() {
+            self.expire(id, token)?;
+            expired += 1;
+        }
+        Ok(expired)
+    }
+
+    fn expired_lease(&self) -> Option<(JobId, Token)> {
+        let now = self.clock.monotonic();
+        let state = self.state.lock();
+        let (&(deadline, id), &token) = state.deadlines.first_key_value()?;
+        (deadline <= now).then_some((id, token))
+    }
+
+    fn expire(&self, id: JobId, token: Token) -> Result<()> {
+        loop {
+            let Some(seen) = self.see(id)? else { return Ok(()) };
+            let event = Event::LeaseExpired { now: self.clock.now_ms() };
+            // Refused: the holder has given the job back since.
+            let Ok(change) = self.change_of(&seen.envelope, &event, &seen.args) else { return Ok(()) };
+            let bytes = entries_len([&change.entry(id)]);
+            let done = self.attempt(|state| {
+                let ours = state.leases.get(&id).is_some_and(|lease| {
+                    lease.token == token && lease.deadline.is_some_and(|deadline| deadline <= self.clock.monotonic())
+                });
+                if !ours {
+                    return Ok(Try::Done(true));
+                }
+                if !seen.still_stands(state, id) {
+                    return Ok(Try::Done(false));
+                }
+                if !self.make_room(state, bytes, Class::Closing) {
+                    return Ok(Try::NoRoom(Class::Closing));
+                }
+                self.file_change(state, id, &change)?;
+                Ok(Try::Done(true))
+            })?;
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long upkeep may sleep: until the next due job or deadline, at most a second.
+    pub(crate) fn upkeep_rest(&self) -> Duration {
+        let (wall, monotonic) = (self.clock.now_ms(), self.clock.monotonic());
+        let mut state = self.state.lock();
+        let mut rest = UPKEEP_SLEEP_MAX;
+        if let Some((run_at, _)) = state.books.index.first_scheduled() {
+            rest = rest.min(Duration::from_millis(run_at.0.saturating_sub(wall.0)));
+        }
+        if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {
+            rest = rest.min(deadline.saturating_sub(monotonic));
+        }
+        state.alarm = wall.after(rest);
+        rest
+    }
+
+    pub(super) fn ring_upkeep_before(&self, state: &mut State, run_at: Millis) {
+        if run_at < state.alarm {
+            state.alarm = run_at;
+            self.upkeep.ring();
+        }
+    }
+
+    /// Inline: time's work, done by whoever waits. `true`: something became ready.
+    pub(super) fn upkeep_inline(&self) -> Result<bool> {
+        Ok(self.promote_due()? + self.expire_leases()? > 0)
+    }
+}
