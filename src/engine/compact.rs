@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Place, SegmentId, Token};
 use crate::index::Entry as Standing;
 use crate::job::{self, Cause, CellRecord, Record};
-use crate::log::Class;
+use crate::log::{Class, Flags};
 
 use super::Core;
 use super::books::{Filed, as_it_stands};
@@ -255,11 +255,14 @@ impl Core {
 
     /// Looks through the next stretch of the oldest segment and carries what lives there.
     fn carry_some(&self, compactor: &mut Compactor, view: &View) -> Result<()> {
+        if self.log.written() < view.oldest_end {
+            self.push()?;
+        }
         let to = Lsn(compactor.cursor.0.saturating_add(STRIDE_BYTES)).min(view.oldest_end);
         let mut reached = to;
         let mut parcels = Vec::new();
         self.log.walk(compactor.cursor, to, &mut |frame| {
-            reached = frame.end;
+            reached = if frame.flags & Flags::SEAL == 0 { frame.end } else { view.oldest_end };
             let mut wanted = Vec::new();
             {
                 let state = self.state.lock();
