@@ -44,6 +44,18 @@ pub(crate) struct Grant {
     pub(crate) idempotency_key: String,
 }
 
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant")
+            .field("id", &self.id)
+            .field("token", &self.token)
+            .field("attempt", &self.attempt)
+            .field("envelope", &self.envelope)
+            .field("args_bytes", &self.args.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A pick with the token it was granted under.
 struct Picked {
     id: JobId,

@@ -40,6 +40,9 @@ mod staging;
 mod state;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -119,6 +122,11 @@ impl Core {
     /// Why nothing is acknowledged any more, if so.
     pub(crate) fn poisoned(&self) -> Option<Error> {
         self.log.poisoned()
+    }
+
+    /// Carried size of all live jobs and cells, bytes.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.state.lock().books.ledger.bytes()
     }
 
     /// Leases this process has out.

@@ -15,6 +15,7 @@ use super::Core;
 use super::settings::Drive;
 
 /// An opened directory with its services. Dropping it stops them; [`Core::close`] ends in order.
+#[derive(Debug)]
 pub(crate) struct Engine {
     core: Arc<Core>,
 }

@@ -1,0 +1,5 @@
+//! Promises of the engine, kept on the simulated disk with the shipped code and no threads.
+
+mod promises;
+mod rules;
+mod world;
