@@ -69,7 +69,7 @@ impl NewJob {
 /// What became of an enqueued job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum Acceptance {
     /// Accepted as a new job.
     New,
     /// A live job with the same unique key stood already; nothing was added. Its id is given.
@@ -83,21 +83,21 @@ pub struct Enqueued {
     /// The job that now stands for the call: the new one, or the one it duplicates.
     pub id: JobId,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: Acceptance,
 }
 
 impl Enqueued {
     fn new(id: JobId) -> Self {
-        Self { id, outcome: Outcome::New }
+        Self { id, outcome: Acceptance::New }
     }
 
     fn duplicate(id: JobId) -> Self {
-        Self { id, outcome: Outcome::Duplicate(id) }
+        Self { id, outcome: Acceptance::Duplicate(id) }
     }
 
     /// Whether a job was added.
     pub fn is_new(&self) -> bool {
-        matches!(self.outcome, Outcome::New)
+        matches!(self.outcome, Acceptance::New)
     }
 }
 
