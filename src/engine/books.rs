@@ -226,6 +226,26 @@ impl Books {
         })
     }
 
+    /// Whether ledger, index and counters add up (C9).
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let live = self.index.len();
+        let cells = self.index.all_cells().count() as u64;
+        if self.ledger.records() != live + cells {
+            return Err(format!("ledger={} but jobs={live} cells={cells}", self.ledger.records()));
+        }
+        let counters = &self.totals.counters;
+        let ended = counters.completed + counters.cancelled + counters.expired + counters.discarded + counters.pruned;
+        if counters.enqueued != live + ended {
+            return Err(format!("enqueued={} but live={live} ended={ended}", counters.enqueued));
+        }
+        let by_state: u64 = self.index.totals().iter().sum();
+        if by_state != live {
+            return Err(format!("by state={by_state} but live={live}"));
+        }
+        Ok(())
+    }
+
     /// Ids that were spoken of but never shown: at the log's end there may be none.
     pub(crate) fn owed(&self) -> impl Iterator<Item = JobId> + '_ {
         self.owed.iter().copied()

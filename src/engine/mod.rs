@@ -129,6 +129,12 @@ impl Core {
         self.state.lock().books.ledger.bytes()
     }
 
+    /// Compares ledger, index and counters with each other (C9); says what does not add up.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn check_books(&self) -> std::result::Result<(), String> {
+        self.state.lock().books.check()
+    }
+
     /// Leases this process has out.
     pub(crate) fn leases(&self) -> usize {
         self.state.lock().leases.len()

@@ -123,7 +123,7 @@ fn p7_the_first_failed_sync_poisons_the_handle_and_nothing_is_acknowledged_after
     let kept = engine.add(job("kept"));
     world.disk.fail_call(0, Fault::eio().on(&[Call::SyncData]));
     let (_, ticket) = engine.enqueue(vec![job("maybe")], Durability::Sync).unwrap();
-    assert_eq!(engine.wait(ticket).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(engine.wait(ticket).unwrap_err().kind(), ErrorKind::Unknown);
     let syncs = world.disk.calls_of(&[Call::SyncData]);
     assert_eq!(engine.enqueue(vec![job("no")], Durability::Sync).unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(engine.claim(&[], 1, LeaseKind::Pool).unwrap_err().kind(), ErrorKind::Poisoned);

@@ -70,6 +70,15 @@ impl World {
         }
     }
 
+    /// The same moment for another process: its own clock, the same time.
+    pub(crate) fn cut_nothing(&self) -> Self {
+        Self {
+            clock: Arc::new(ManualClock::new(self.clock.wall_ms())),
+            seed: self.seed.wrapping_add(1),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn without_index(&self) -> Self {
         Self { memory: MemoryHandle::new(), ..self.clone() }
     }

@@ -1,0 +1,119 @@
+//! A crash at every I/O operation of random programs, in every mode, and a crash inside the recovery too.
+//!
+//! What each image must open as: the state after the last operation that was acknowledged before the cut, or after
+//! the one under way (P3). The budget grows with `BACKLOG_CRASH_SEEDS`.
+
+use crate::disk::simulated::{CrashMode, SimDisk};
+use crate::engine::look::Source;
+
+use super::program::Program;
+use super::world::{Verbs, World, dump_of};
+
+/// A moment between two operations of a program.
+struct Point {
+    ops: usize,
+    saves: usize,
+    /// What an open in this moment serves.
+    state: String,
+    done: &'static str,
+}
+
+fn modes(seed: u64) -> [CrashMode; 8] {
+    [
+        CrashMode::KeepAll,
+        CrashMode::DropUnsynced,
+        CrashMode::Torn { seed },
+        CrashMode::Subset { seed },
+        CrashMode::SizeKept { seed },
+        CrashMode::Names { seed },
+        CrashMode::Revived { seed },
+        CrashMode::StaleAfterFailedSync,
+    ]
+}
+
+fn world_on(world: &World, disk: SimDisk, saves: usize) -> World {
+    World { disk, memory: world.memory.as_of(saves), ..world.cut_nothing() }
+}
+
+/// Opens an image; the state it serves, or why it did not open.
+fn served(world: &World) -> Result<String, String> {
+    match world.try_open() {
+        Ok(engine) => {
+            let books = engine.check_books();
+            books.map(|()| dump_of(&*engine))
+        }
+        Err(refused) => Err(refused.to_string()),
+    }
+}
+
+fn record(seed: u64, steps: usize) -> (World, Vec<Point>) {
+    let mut program = Program::new(seed);
+    let mut points = Vec::new();
+    let mut done = "open";
+    for _ in 0..=steps {
+        let (ops, saves) = (program.world.disk.ops(), program.world.memory.saves());
+        let image = world_on(&program.world, program.world.disk.crash_image(ops, CrashMode::KeepAll), saves);
+        let state = served(&image).unwrap_or_else(|why| panic!("seed={seed} after {done}: {why}"));
+        points.push(Point { ops, saves, state, done });
+        done = program.step();
+    }
+    (program.world.clone(), points)
+}
+
+struct Tally {
+    images: u64,
+    nested: u64,
+}
+
+fn crash_everywhere(seed: u64, steps: usize, tally: &mut Tally) {
+    let (world, points) = record(seed, steps);
+    let mut replayer = world.disk.replayer();
+    for pair in points.windows(2) {
+        let [before, after] = pair else { continue };
+        for cut in before.ops..after.ops {
+            assert!(replayer.advance_to(cut));
+            for (nth, mode) in modes(seed ^ cut as u64).into_iter().enumerate() {
+                let replay = format!("seed={seed} steps={steps} cut={cut} mode={mode:?} during={}", after.done);
+                let image = world_on(&world, replayer.image(mode), before.saves);
+                check(&image, before, after, &replay);
+                tally.images += 1;
+                // Inside the recovery, at one operation of each image: all of them over the run.
+                if (cut + nth) % 4 == 0 {
+                    let ops = image.disk.ops();
+                    if ops > 0 {
+                        let at = cut % (ops + 1);
+                        let inner_mode = modes(seed ^ at as u64)[nth];
+                        let inner = world_on(&image, image.disk.crash_image(at, inner_mode), usize::MAX);
+                        check(&inner, before, after, &format!("{replay} inner={at} mode={inner_mode:?}"));
+                        tally.nested += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check(image: &World, before: &Point, after: &Point, replay: &str) {
+    let state = served(image).unwrap_or_else(|why| panic!("{replay}: did not open: {why}"));
+    assert!(
+        state == before.state || state == after.state,
+        "{replay}: neither before nor after\n-- before\n{}-- after\n{}-- found\n{state}",
+        before.state,
+        after.state
+    );
+}
+
+fn budget(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn p3_a_crash_at_every_operation_leaves_the_state_before_or_after_it() {
+    let mut tally = Tally { images: 0, nested: 0 };
+    let seeds = budget("BACKLOG_CRASH_SEEDS", 12);
+    let first = budget("BACKLOG_CRASH_FIRST_SEED", 1);
+    for seed in first..first + seeds {
+        crash_everywhere(seed, 60, &mut tally);
+    }
+    println!("crash images={} inside recovery={} programs={seeds}", tally.images, tally.nested);
+}
