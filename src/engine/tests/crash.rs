@@ -83,7 +83,7 @@ fn crash_everywhere(seed: u64, steps: usize, tally: &mut Tally) {
                     if ops > 0 {
                         let at = cut % (ops + 1);
                         let inner_mode = modes(seed ^ at as u64)[nth];
-                        let inner = world_on(&image, image.disk.crash_image(at, inner_mode), usize::MAX);
+                        let inner = world_on(&image, image.disk.crash_image(at, inner_mode), image.memory.saves());
                         check(&inner, before, after, &format!("{replay} inner={at} mode={inner_mode:?}"));
                         tally.nested += 1;
                     }
