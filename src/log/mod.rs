@@ -16,18 +16,33 @@
 //!
 //! Never here: what a record means (`job`), which records are live (`index`, `engine`).
 
+mod bytes;
+mod chain;
+mod files;
+mod folder;
 mod frame;
 mod identity;
 mod log;
+mod maker;
+mod parse;
+mod poison;
 mod repair;
+mod segment;
 mod stage;
 mod survey;
+mod tail;
 mod verify;
+mod walk;
+mod window;
 
-pub(crate) use frame::{Body, Draft, Flags, Frame, RecordView, frame_len, record_len};
+#[cfg(test)]
+mod tests;
+
+pub(crate) use frame::{Body, Draft, Flags, frame_len, record_len};
 pub(crate) use identity::Identity;
 pub(crate) use log::{Log, Raw};
+pub(crate) use parse::{Frame, RecordView};
 pub(crate) use repair::Repaired;
-pub(crate) use stage::{Appended, Chunk, Class, Room, Stage};
+pub(crate) use stage::{Appended, Chunk, Class, RESERVE, Room, Stage, frame_bytes_max};
 pub(crate) use survey::Survey;
 pub(crate) use verify::{Damage, Verified, verify};

@@ -1,60 +1,350 @@
-//! stub
-#![allow(unused_variables, dead_code, clippy::todo)]
+//! Finds the chain and where the log ends. Looking changes nothing.
+//!
+//! ```text
+//!   below        chain: contiguous, sound headers           behind the tail
+//!  ┌───────┐ ┌────────┬────────┬───────────────────┐ ┌──────────┬───────────────┐
+//!  │ fault │ │ sealed │ sealed │ tail …L…V torn  0 │ │ prepared │ refuse        │
+//!  └───────┘ └────────┴────────┴───────────────────┘ └──────────┴───────────────┘
+//!                                  L: vouched   V: end of the valid frames
+//! ```
+//! T is the highest segment whose first frame is valid. Its frames are walked to V. If the last one is a seal, the
+//! log ends in T+1, which has no frame yet; it must be there, since it was made before the seal was written.
+//!
+//! # Invariants
+//! * Only the segment that V lies in may have a torn tail. Bytes below the highest vouched LSN that do not verify
+//!   are corruption; so is a missing, short or foreign segment of the chain.
+//! * What is wrong *below* a sound chain is told when somebody needs it (`walk`, `repair`), or never, if the engine
+//!   knows those segments for trimmed: an old file system may bring a removed file back with another's bytes.
+//! * Reads all header blocks, one frame of each segment behind T, and T. No other frame is looked at.
+//!
+//! Never here: changing anything (`repair`), what frames say (`engine`).
+
 use std::sync::Arc;
 
-use super::frame::Frame;
-use super::identity::Identity;
-use super::log::Raw;
-use crate::disk::Disk;
-use crate::error::Result;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
+use super::files::open;
+use super::folder::{Folder, Found, Verdict};
+use super::frame::Seed;
+use super::identity::Identity;
+use super::log::Raw;
+use super::parse::Frame;
+use super::segment::{Geometry, HEADER_BYTES, Header, next, path};
+use super::tail::{Tail, find_end};
+use super::walk::{self, Source};
+use super::window::{GLIMPSE, Window};
+
+/// A segment of the chain, or a prepared one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sound {
+    pub(super) id: SegmentId,
+    pub(super) salt: u64,
+}
+
+/// What lies below the chain and does not join it.
 #[derive(Debug)]
-pub(crate) struct Survey;
+struct Below {
+    ids: Vec<SegmentId>,
+    /// Why it does not join.
+    fault: Error,
+}
+
+/// What was found in the directory. See the picture above.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) identity: Identity,
+    pub(super) geometry: Geometry,
+    pub(super) chain: Vec<Sound>,
+    pub(super) prepared: Vec<Sound>,
+    /// Segment files that repair removes: behind the tail, without a sound header or behind a gap.
+    pub(super) refuse: Vec<SegmentId>,
+    /// Given up before this start; repair removes them, lowest first.
+    pub(super) trimmed: Vec<SegmentId>,
+    below: Option<Below>,
+    pub(super) spares: Vec<u64>,
+    pub(super) temporary: bool,
+    pub(super) tail: Tail,
+}
+
+/// Is the directory ours while we look?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Us,
+    Another,
+}
+
 impl Survey {
+    /// Looks at a directory that nobody else writes to.
     pub(crate) fn look(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
-        todo!()
+        Self::look_as(disk, identity, Owner::Us)
     }
-    /// For a reader beside a living owner: ends at the vouched position, and judges nothing behind it.
+
+    /// Looks beside a living owner: ends at the vouched position and judges nothing behind it. What the owner
+    /// removes meanwhile looks damaged; so a fault is believed only if it stands when looked at again.
     pub(crate) fn look_beside(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
-        todo!()
+        const TRIES: usize = 5;
+        let mut looked = Self::look_as(disk, identity, Owner::Another);
+        for _ in 1..TRIES {
+            if looked.is_ok() {
+                break;
+            }
+            looked = Self::look_as(disk, identity, Owner::Another);
+        }
+        looked
     }
+
+    fn look_as(disk: &Arc<dyn Disk>, identity: &Identity, owner: Owner) -> Result<Self> {
+        let geometry = Geometry::new(identity.segment_bytes);
+        let folder = Folder::read(&**disk, identity)?;
+        let Some(top) = top_segment(&**disk, geometry, &folder)? else {
+            let tail = Tail::fresh(geometry);
+            let empty = (Vec::new(), Vec::new(), Vec::new(), None);
+            return Ok(Self::assemble(disk, identity, folder, empty, tail));
+        };
+        let mut tail = find_end(&**disk, geometry, &folder, top)?;
+        if owner == Owner::Another {
+            tail.stop_at_vouched();
+        } else {
+            tail.judge(&**disk)?;
+        }
+        let parts = split(&**disk, &folder, tail.segment);
+        Ok(Self::assemble(disk, identity, folder, parts, tail))
+    }
+
+    fn assemble(
+        disk: &Arc<dyn Disk>,
+        identity: &Identity,
+        folder: Folder,
+        (chain, prepared, refuse, below): (Vec<Sound>, Vec<Sound>, Vec<SegmentId>, Option<Below>),
+        tail: Tail,
+    ) -> Self {
+        Self {
+            disk: Arc::clone(disk),
+            identity: identity.clone(),
+            geometry: Geometry::new(identity.segment_bytes),
+            chain,
+            prepared,
+            refuse,
+            trimmed: Vec::new(),
+            below,
+            spares: folder.spares,
+            temporary: folder.temporary,
+            tail,
+        }
+    }
+
+    /// First frame position of the oldest segment.
     pub(crate) fn start(&self) -> Lsn {
-        todo!()
+        self.geometry.first_frame(self.oldest())
     }
+
+    /// V: end of the valid frames.
     pub(crate) fn end(&self) -> Lsn {
-        todo!()
+        self.tail.end
     }
+
+    /// L: everything below was synced, somebody said so.
     pub(crate) fn vouched(&self) -> Lsn {
-        todo!()
+        self.tail.vouched
     }
+
+    /// Did the log end with a clean close?
     pub(crate) fn clean(&self) -> bool {
-        todo!()
+        self.tail.clean
     }
+
     pub(crate) fn oldest(&self) -> SegmentId {
-        todo!()
+        let below = self.below.as_ref().and_then(|below| below.ids.first());
+        below.copied().or(self.chain.first().map(|sound| sound.id)).unwrap_or(SegmentId(1))
     }
+
+    /// Is there no segment at all?
     pub(crate) fn is_fresh(&self) -> bool {
-        todo!()
+        self.chain.is_empty()
     }
-    pub(crate) fn vouch(&mut self, durable: Lsn) -> Result<()> {
-        todo!()
+
+    /// First frame position of the newest segment that holds a frame: a short walk from here meets all that stands
+    /// in every first frame.
+    pub(crate) fn newest_start(&self) -> Lsn {
+        let newest = self.tail.seal_end.unwrap_or(self.tail.end);
+        self.geometry.first_frame(self.geometry.segment_of(newest))
     }
-    /// Segments through `id` were given up before: leftovers are no longer part of the chain (repair removes them).
-    pub(crate) fn trimmed_through(&mut self, id: SegmentId) -> Result<()> {
-        todo!()
-    }
-    pub(crate) fn walk(&self, from: Lsn, visit: &mut dyn FnMut(&Frame<'_>) -> Result<()>) -> Result<()> {
-        todo!()
-    }
-    pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
-        todo!()
-    }
+
+    /// Segments from the oldest to the one the log ends in.
     pub(crate) fn segments(&self) -> u64 {
-        todo!()
+        let below = self.below.as_ref().map_or(0, |below| below.ids.len());
+        (below + self.chain.len()) as u64
     }
-    /// First frame of the segment the log ends in.
-    pub(crate) fn tail_start(&self) -> Lsn {
-        todo!()
+
+    /// A checkpoint says that the log was durable up to here.
+    pub(crate) fn vouch(&mut self, durable: Lsn) -> Result<()> {
+        if durable > self.tail.end {
+            let what = format!("the log ends at lsn={}, but a checkpoint saw it durable up to lsn={durable}", self.tail.end);
+            return Err(self.corrupt(self.tail.end, what));
+        }
+        self.tail.vouched = self.tail.vouched.max(durable);
+        Ok(())
     }
+
+    /// Segments through `id` were given up before: leftovers of them are no longer part of the chain. An error if
+    /// a segment behind `id` is missing.
+    pub(crate) fn trimmed_through(&mut self, id: SegmentId) -> Result<()> {
+        if self.oldest() > next(id) {
+            return Err(missing(&*self.disk, next(id)));
+        }
+        if id >= self.tail.segment {
+            return Err(self.corrupt(self.tail.end, format!("segment {:016x} is marked as given up, but the log ends before", id.0)));
+        }
+        if let Some(below) = &mut self.below {
+            self.trimmed.extend(below.ids.iter().copied().filter(|old| *old <= id));
+            below.ids.retain(|old| *old > id);
+        }
+        self.trimmed.extend(self.chain.iter().map(|sound| sound.id).filter(|old| *old <= id));
+        self.chain.retain(|sound| sound.id > id);
+        if self.chain.first().is_some_and(|first| first.id == next(id)) {
+            self.below = None;
+        }
+        Ok(())
+    }
+
+    /// What does not join the chain, if the engine did not explain it.
+    pub(super) fn fault(&self) -> Result<()> {
+        self.below.as_ref().map_or(Ok(()), |below| Err(below.fault.clone()))
+    }
+
+    /// Visits the frames that start in `from..V`; `from` is a frame border.
+    pub(crate) fn walk(&self, from: Lsn, visit: &mut dyn FnMut(&Frame<'_>) -> Result<()>) -> Result<()> {
+        let whole = self.chain.first().is_some_and(|first| self.geometry.segment_of(from) >= first.id);
+        if !whole {
+            self.fault()?;
+        }
+        walk::walk(self, from, self.tail.end, visit)
+    }
+
+    /// Reads one record, for opens that only read. `Invalid`: its owner recycled the segment; start over.
+    pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
+        let raw = walk::read(self, place, id);
+        let segment = self.geometry.segment_of(place.lsn);
+        // An owner may have recycled the file under us: then its header tells another story.
+        if self.still_there(segment) { raw } else { Err(self.gone(segment)) }
+    }
+
+    fn still_there(&self, id: SegmentId) -> bool {
+        let mut block = vec![0; HEADER_BYTES];
+        let header = open(&*self.disk, &path(id), Access::Read)
+            .ok()
+            .and_then(|file| file.read_exact_at(&mut block, 0).ok())
+            .and_then(|()| Header::decode(&block).ok());
+        header.is_some_and(|header| self.salt(id) == Some(header.salt))
+    }
+
+    fn salt(&self, id: SegmentId) -> Option<u64> {
+        self.chain.iter().find(|sound| sound.id == id).map(|sound| sound.salt)
+    }
+}
+
+impl Source for Survey {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn segment(&self, id: SegmentId) -> Result<(Arc<dyn DiskFile>, Seed)> {
+        let salt = self.salt(id).ok_or_else(|| missing(&*self.disk, id))?;
+        Ok((open(&*self.disk, &path(id), Access::Read)?, Seed::new(salt)))
+    }
+
+    fn shown(&self, id: SegmentId) -> String {
+        self.disk.display(&path(id))
+    }
+
+    fn holds(&self, _: SegmentId) -> bool {
+        true
+    }
+}
+
+pub(super) fn missing(disk: &dyn Disk, id: SegmentId) -> Error {
+    Error::corrupt(disk.display(&path(id)), 0, "the segment is missing")
+}
+
+/// T: the highest segment whose first frame is valid; else segment 1, if it stands there alone with prepared ones.
+/// `None`: there is no segment.
+fn top_segment(disk: &dyn Disk, geometry: Geometry, folder: &Folder) -> Result<Option<Sound>> {
+    for found in folder.segments.iter().rev() {
+        match &found.verdict {
+            Verdict::Sound(header) => {
+                let id = found.id;
+                let file = open(disk, &path(id), Access::Read)?;
+                let mut window = Window::new(file, geometry, id, Seed::new(header.salt), GLIMPSE);
+                let first = window.frame(geometry.first_frame(id)).map_err(|e| unreadable(disk, id, e))?;
+                if first.is_ok() {
+                    return Ok(Some(Sound { id, salt: header.salt }));
+                }
+            }
+            // A header that is not sound, on a file nothing was written to yet; if the log needs it, `find_end` says so.
+            Verdict::Broken { .. } => {}
+            Verdict::Foreign(_) => return Err(found.error(disk)),
+        }
+    }
+    match folder.segments.first() {
+        None if folder.spares.is_empty() => Ok(None),
+        // No frame anywhere: a log that has just begun. It begins with segment 1.
+        Some(Found { id: SegmentId(1), verdict: Verdict::Sound(header) }) => {
+            Ok(Some(Sound { id: SegmentId(1), salt: header.salt }))
+        }
+        Some(found @ Found { id: SegmentId(1), .. }) => Err(found.error(disk)),
+        _ => Err(missing(disk, SegmentId(1))),
+    }
+}
+
+pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: std::io::Error) -> Error {
+    Error::io(format!("cannot read {}", disk.display(&path(id))), e)
+}
+
+type Parts = (Vec<Sound>, Vec<Sound>, Vec<SegmentId>, Option<Below>);
+
+/// Sorts the segment files around the tail into the chain, what is below it, and what is behind it.
+fn split(disk: &dyn Disk, folder: &Folder, tail: SegmentId) -> Parts {
+    let sound = |found: &Found| match found.verdict {
+        Verdict::Sound(header) => Some(Sound { id: found.id, salt: header.salt }),
+        _ => None,
+    };
+    let (mut prepared, mut refuse) = (Vec::new(), Vec::new());
+    let mut expected = next(tail);
+    for found in folder.segments.iter().filter(|found| found.id > tail) {
+        match sound(found) {
+            Some(ready) if ready.id == expected => {
+                prepared.push(ready);
+                expected = next(expected);
+            }
+            _ => refuse.push(found.id),
+        }
+    }
+
+    let mut chain = Vec::new();
+    let mut fault = None;
+    let mut expected = tail;
+    let mut down = folder.segments.iter().filter(|found| found.id <= tail).rev().peekable();
+    while let Some(found) = down.peek() {
+        match sound(found) {
+            _ if found.id != expected => fault = Some(missing(disk, expected)),
+            None => fault = Some(found.error(disk)),
+            Some(segment) => {
+                chain.push(segment);
+                down.next();
+                if expected.0 == 1 {
+                    break;
+                }
+                expected = SegmentId(expected.0 - 1);
+                continue;
+            }
+        }
+        break;
+    }
+    chain.reverse();
+    let mut ids: Vec<SegmentId> = down.map(|found| found.id).collect();
+    ids.reverse();
+    (chain, prepared, refuse, fault.map(|fault| Below { ids, fault }))
 }

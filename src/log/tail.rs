@@ -1,0 +1,125 @@
+//! The end of the log: V behind the last valid frame, L up to which somebody vouched for it.
+//!
+//! # Invariants
+//! * L ≤ V. Bytes below L were synced; bytes in L..V may be shown by a page cache that the medium does not back.
+//! * If the log ends behind a seal, the sealed segment may not be durable either: the seal's sync may have failed,
+//!   or never begun. Only a frame in the next segment proves that it succeeded.
+//! * A clean close counts only if nothing behind it parses: a later run may have pushed frames that were torn.
+//!
+//! Never here: making it true (`repair`).
+
+use std::sync::Arc;
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Error, Result};
+use crate::ids::{Lsn, SegmentId};
+
+use super::files::open;
+use super::folder::{Folder, Verdict};
+use super::frame::{ALIGNMENT, Seed};
+use super::segment::{Geometry, next, path};
+use super::survey::{Sound, missing, unreadable};
+use super::window::{PIECE, Window};
+
+/// Where the log ends.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    geometry: Geometry,
+    /// The segment of `end`.
+    pub(super) segment: SegmentId,
+    salt: u64,
+    /// V.
+    pub(super) end: Lsn,
+    /// L.
+    pub(super) vouched: Lsn,
+    pub(super) clean: bool,
+    /// Set if `segment` has no frame yet: where the segment before it ends, behind its seal.
+    pub(super) seal_end: Option<Lsn>,
+    /// Where the last remains of frames behind `end` end.
+    pub(super) remains: Lsn,
+}
+
+impl Tail {
+    /// Of a log without segments: it will begin with segment 1.
+    pub(super) fn fresh(geometry: Geometry) -> Self {
+        let segment = SegmentId(1);
+        let end = geometry.first_frame(segment);
+        Self { geometry, segment, salt: 0, end, vouched: end, clean: false, seal_end: None, remains: end }
+    }
+
+    /// Nothing behind L is looked at: its owner lives, and works on it.
+    pub(super) fn stop_at_vouched(&mut self) {
+        self.end = self.vouched;
+        self.segment = self.geometry.segment_of(self.end);
+        self.clean = false;
+        self.seal_end = None;
+        self.remains = self.end;
+    }
+
+    /// Looks behind V: for someone who vouches for more, and for remains of frames.
+    pub(super) fn judge(&mut self, disk: &dyn Disk) -> Result<()> {
+        let id = self.segment;
+        let io = |e| unreadable(disk, id, e);
+        let mut window = window(disk, self.geometry, id, self.salt)?;
+        let mut at = self.end;
+        while let Some(likely) = window.next_likely(at).map_err(io)? {
+            if let Ok(head) = window.head(likely).map_err(io)? {
+                self.remains = self.remains.max(Lsn(likely.0 + head.length as u64));
+            }
+            if let Some(head) = window.vouching(likely).map_err(io)? {
+                self.clean = false;
+                if head.durable > self.end {
+                    let what = format!(
+                        "no valid frame here, but the frame at offset {} knew the log durable up to lsn={}",
+                        self.geometry.offset(likely),
+                        head.durable
+                    );
+                    return Err(Error::corrupt(disk.display(&path(id)), self.geometry.offset(self.end), what));
+                }
+                // Between two frames of the torn tail somebody may vouch for a part of what is valid.
+                self.vouched = self.vouched.max(head.durable);
+            }
+            at = Lsn(likely.0 + ALIGNMENT as u64);
+        }
+        Ok(())
+    }
+}
+
+fn window(disk: &dyn Disk, geometry: Geometry, id: SegmentId, salt: u64) -> Result<Window> {
+    let file: Arc<dyn DiskFile> = open(disk, &path(id), Access::Read)?;
+    Ok(Window::new(file, geometry, id, Seed::new(salt), PIECE))
+}
+
+/// Walks T to its last valid frame, and over a seal into the next segment.
+pub(super) fn find_end(disk: &dyn Disk, geometry: Geometry, folder: &Folder, top: Sound) -> Result<Tail> {
+    let mut window = window(disk, geometry, top.id, top.salt)?;
+    let start = geometry.first_frame(top.id);
+    let (mut end, mut vouched) = (start, start);
+    let (mut clean, mut sealed) = (false, false);
+    while !sealed {
+        match window.frame(end).map_err(|e| unreadable(disk, top.id, e))? {
+            Err(_) => break,
+            Ok(frame) => {
+                vouched = vouched.max(frame.durable);
+                clean = frame.is_clean_close();
+                sealed = frame.is_seal();
+                end = frame.end;
+            }
+        }
+    }
+    let Sound { id: segment, salt } = top;
+    if !sealed {
+        return Ok(Tail { geometry, segment, salt, end, vouched, clean, seal_end: None, remains: end });
+    }
+    let segment = next(top.id);
+    let salt = match folder.segment(segment) {
+        None => return Err(missing(disk, segment)),
+        Some(found) => match &found.verdict {
+            Verdict::Sound(header) => header.salt,
+            _ => return Err(found.error(disk)),
+        },
+    };
+    let seal_end = Some(end);
+    let end = geometry.first_frame(segment);
+    Ok(Tail { geometry, segment, salt, end, vouched, clean: false, seal_end, remains: end })
+}

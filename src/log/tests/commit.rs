@@ -1,0 +1,246 @@
+//! Push, sync, rotation and the marks.
+
+use super::*;
+use crate::disk::simulated::{Call, Fault};
+
+#[test]
+fn what_was_pushed_and_synced_is_found_again() {
+    let mut rig = Rig::ready();
+    for number in 0..40 {
+        assert!(rig.append(100 * number));
+        rig.push().unwrap();
+    }
+    rig.sync().unwrap();
+    assert_eq!(rig.log.durable(), rig.stage.tail());
+    let durable = rig.log.durable();
+    let survey = look(&rig.sim).unwrap();
+    check_prefix(&rig.story, &survey, durable).unwrap();
+    assert_eq!(frames_of(&survey).unwrap().len(), 40);
+}
+
+#[test]
+fn the_marks_rise_in_order_and_only_behind_their_bytes() {
+    let mut rig = Rig::ready();
+    let start = rig.stage.tail();
+    assert_eq!((rig.log.written(), rig.log.durable()), (start, start));
+    rig.append(10);
+    assert_eq!((rig.log.written(), rig.log.durable()), (start, start));
+    let staged = rig.stage.tail();
+    assert_eq!(rig.push().unwrap(), staged);
+    assert_eq!((rig.log.written(), rig.log.durable()), (staged, start));
+    assert_eq!(rig.sync().unwrap(), staged);
+    assert_eq!((rig.log.written(), rig.log.durable()), (staged, staged));
+}
+
+#[test]
+fn a_sync_with_nothing_new_does_not_touch_the_disk() {
+    let mut rig = Rig::ready();
+    rig.append(10);
+    rig.commit().unwrap();
+    let calls = rig.sim.calls();
+    rig.commit().unwrap();
+    rig.commit().unwrap();
+    assert_eq!(rig.sim.calls(), calls);
+}
+
+#[test]
+fn the_seal_is_synced_before_the_next_segment_gets_a_byte() {
+    let mut rig = Rig::ready();
+    let before = rig.sim.ops();
+    while rig.stage.tail() < rig.log.first_frame(SegmentId(3)) {
+        assert!(rig.append_as(Flags::NONE, 3000, Class::Closing));
+    }
+    assert!(rig.append_as(Flags::NONE, 10, Class::Closing));
+    // One push over two rotations.
+    rig.push().unwrap();
+    let trace = &rig.sim.trace()[before..];
+    let of = |id| super::super::segment::path(SegmentId(id));
+    for id in 1..3 {
+        let seal_sync = trace.iter().rposition(|op| op.call == Some(Call::SyncData) && op.path == of(id)).unwrap();
+        let last_write = trace.iter().rposition(|op| op.call == Some(Call::Write) && op.path == of(id)).unwrap();
+        let next_write =
+            trace.iter().position(|op| op.call == Some(Call::Write) && op.path.ends_with(&of(id + 1)) && op.offset >= 4096);
+        assert!(last_write < seal_sync, "{trace:?}");
+        assert!(seal_sync < next_write.unwrap(), "{trace:?}");
+    }
+    assert_eq!(rig.log.durable(), rig.log.first_frame(SegmentId(3)));
+    assert_eq!(rig.log.written(), rig.stage.tail());
+    assert_eq!(rig.log.current(), SegmentId(3));
+}
+
+#[test]
+fn a_record_is_read_by_its_place_alone_and_among_neighbours() {
+    let mut rig = Rig::ready();
+    let mut places = Vec::new();
+    for number in 0..200_u64 {
+        let bodies: Vec<Body> = (0..3).map(|nth| Body::new(body_of(number * 3 + nth, 150))).collect();
+        let drafts: Vec<Draft<'_>> =
+            bodies.iter().zip(0..).map(|(body, nth)| Draft { kind: 9, id: number * 3 + nth, body }).collect();
+        let bytes = frame_len([150; 3].into_iter());
+        if rig.stage.room(bytes, 0, Class::Ordinary) == Room::NextSegment {
+            rig.stage.rotate();
+        }
+        rig.stage.append(0, &drafts, Lsn(0), |nth, place| places.push((place, number * 3 + nth as u64)));
+    }
+    rig.commit().unwrap();
+    places.sort_by_key(|(place, id)| (id % 7, place.lsn));
+    for ((_, id), answer) in places.iter().zip(rig.log.read_many(&places)) {
+        assert_eq!(answer.unwrap(), Raw { kind: 9, body: body_of(*id, 150) });
+    }
+    let (place, id) = places[17];
+    assert_eq!(rig.log.read(place, id).unwrap().body, body_of(id, 150));
+    let reads = rig.sim.calls_of(&[Call::Read]);
+    rig.log.read_many(&places);
+    assert!(rig.sim.calls_of(&[Call::Read]) - reads <= 4, "neighbours share a read");
+}
+
+#[test]
+fn a_read_at_a_wrong_place_is_corruption_and_takes_no_neighbour_along() {
+    let mut rig = Rig::ready();
+    rig.append(100);
+    rig.append(100);
+    rig.commit().unwrap();
+    let frames: Vec<Written> = rig.story.written.iter().copied().filter(|frame| frame.number != u64::MAX).collect();
+    let place = |frame: &Written| Place { lsn: Lsn(frame.start.0 + 32), len: record_len(frame.body_len) };
+    let good = place(&frames[1]);
+    let wrong = [
+        (Place { lsn: Lsn(good.lsn.0 + 8), len: good.len }, 1),
+        (Place { lsn: good.lsn, len: good.len - 1 }, 1),
+        (Place { lsn: good.lsn, len: 3 }, 1),
+        (Place { lsn: good.lsn, len: u32::MAX }, 1),
+        (Place { lsn: Lsn(u64::from(SEGMENT)), len: 100 }, 1),
+        (good, 2),
+    ];
+    for (place, id) in wrong {
+        let error = rig.log.read(place, id).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{place:?} {error}");
+        assert!(error.to_string().contains("0000000000000001.seg"), "{error}");
+        let answers = rig.log.read_many(&[(good, 1), (place, id), (good, 1)]);
+        assert!(answers[0].is_ok() && answers[1].is_err() && answers[2].is_ok(), "{place:?}");
+    }
+    // No segment, and none any more.
+    assert_eq!(rig.log.read(Place { lsn: Lsn(u64::MAX - 50), len: 40 }, 1).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(rig.log.read(Place { lsn: Lsn(0), len: 40 }, 1).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn the_first_failed_write_poisons_and_nothing_is_tried_again() {
+    poisons(Call::Write, |rig| rig.push().unwrap_err());
+}
+
+#[test]
+fn the_first_failed_sync_poisons_and_nothing_is_tried_again() {
+    poisons(Call::SyncData, |rig| {
+        rig.push().unwrap();
+        rig.sync().unwrap_err()
+    });
+}
+
+fn poisons(call: Call, fail: impl Fn(&mut Rig) -> Error) {
+    let mut rig = Rig::ready();
+    rig.append(100);
+    rig.commit().unwrap();
+    let durable = rig.log.durable();
+    rig.append(100);
+    rig.sim.fail_call(0, Fault::eio().on(&[call]));
+    let first = fail(&mut rig);
+    assert_eq!(first.kind(), ErrorKind::Poisoned);
+    let text = first.to_string();
+    assert!(text.contains("0000000000000001.seg") && text.contains("reopen the directory"), "{text}");
+    let calls = rig.sim.calls();
+    rig.append(100);
+    for _ in 0..3 {
+        assert_eq!(rig.push().unwrap_err().to_string(), text);
+        assert_eq!(rig.sync().unwrap_err().to_string(), text);
+    }
+    assert_eq!(rig.log.poisoned().unwrap().to_string(), text);
+    assert_eq!(rig.sim.calls(), calls, "the disk is not touched again");
+    assert_eq!(rig.log.durable(), durable);
+}
+
+#[test]
+fn a_failed_sync_of_a_seal_poisons_before_anything_goes_into_the_next_segment() {
+    let mut rig = Rig::ready();
+    while rig.stage.tail() < rig.log.first_frame(SegmentId(2)) {
+        assert!(rig.append(3000));
+    }
+    let before = rig.sim.ops();
+    rig.sim.fail_call(0, Fault::eio().on(&[Call::SyncData]));
+    rig.push().unwrap_err();
+    assert_eq!(rig.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+    let second = super::super::segment::path(SegmentId(2));
+    assert!(rig.sim.trace()[before..].iter().all(|op| op.path != second));
+    assert!(rig.log.durable() < rig.log.first_frame(SegmentId(2)));
+}
+
+#[test]
+fn a_panic_inside_a_push_poisons() {
+    let mut rig = Rig::ready();
+    rig.append(10);
+    let stage = &mut rig.stage;
+    let log = &rig.log;
+    let pushed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        log.push(|| {
+            drop(stage.take());
+            panic!("on purpose")
+        })
+    }));
+    assert!(pushed.is_err());
+    assert_eq!(rig.push().unwrap_err().kind(), ErrorKind::Poisoned);
+}
+
+#[test]
+fn chunks_out_of_order_are_refused() {
+    let mut rig = Rig::ready();
+    rig.append(10);
+    drop(rig.stage.take());
+    rig.append(10);
+    assert_eq!(rig.push().unwrap_err().kind(), ErrorKind::Poisoned);
+}
+
+#[test]
+fn threads_that_push_and_sync_together_lose_nothing() {
+    use parking_lot::Mutex;
+    const EACH: u64 = 300;
+    let Rig { sim, log, stage, .. } = Rig::ready();
+    let stage = Mutex::new(stage);
+    let committed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let (log, stage, committed) = (&log, &stage, &committed);
+            scope.spawn(move || {
+                for nth in 0..EACH {
+                    let number = thread * EACH + nth;
+                    let body = Body::new(body_of(number, 300));
+                    let draft = Draft { kind: NUMBERED, id: number, body: &body };
+                    let appended = loop {
+                        let mut stage = stage.lock();
+                        match stage.room(frame_len([300].into_iter()), 0, Class::Ordinary) {
+                            Room::Here => break stage.append(0, &[draft], log.durable(), |_, _| {}),
+                            Room::NextSegment => stage.rotate(),
+                            Room::Wait => {
+                                drop(stage);
+                                log.make_segment(0).unwrap();
+                            }
+                        }
+                    };
+                    let written = log.push(|| stage.lock().take()).unwrap();
+                    assert!(written >= appended.end);
+                    if thread % 2 == 0 {
+                        assert!(log.sync().unwrap() >= appended.end);
+                    }
+                    assert!(log.durable() <= log.written());
+                    committed.lock().push((appended.start, number));
+                }
+            });
+        }
+    });
+    log.sync().unwrap();
+    let mut committed = committed.into_inner();
+    committed.sort_unstable();
+    let image = sim.crash_image(sim.ops(), crate::disk::simulated::CrashMode::DropUnsynced);
+    let survey = look(&image).unwrap();
+    let found: Vec<(Lsn, u64)> =
+        frames_of(&survey).unwrap().into_iter().map(|(start, _, number, _)| (start, number)).collect();
+    assert_eq!(found, committed);
+}

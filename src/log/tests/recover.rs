@@ -1,0 +1,3 @@
+//! Survey and repair.
+
+use super::*;
