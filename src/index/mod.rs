@@ -14,9 +14,15 @@ mod delta;
 mod keeper;
 mod keys;
 mod memory;
+mod packed;
+mod reading;
 mod resident;
+mod saving;
+mod seal;
 mod store;
+mod trees;
 mod trust;
+mod varint;
 
 pub(crate) use delta::{Delta, LoadError, Meta, Snapshot};
 pub(crate) use keeper::{Keeper, Patience};
@@ -25,3 +31,6 @@ pub(crate) use memory::{Lie, MemoryHandle};
 pub(crate) use resident::Index;
 pub(crate) use store::{Saved, Store, StoreError};
 pub(crate) use trust::{Verdict, trust};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Promises of the index room.
+
+mod model;
+mod packed;
+mod shadow;

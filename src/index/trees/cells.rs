@@ -1,0 +1,341 @@
+//! `cells`: (namespace, key) → place, and the value while it is small.
+//!
+//! ```text
+//! leaf:  entry | entry | …             key of a leaf: the low key, namespace u8 ‖ key
+//! entry: key length varint | key | head varint | lsn varint | len varint | until varint | value
+//! head:  (value length + 1) << 1 | has until      0 in place of the length: the value is not resident
+//! ```
+//! Keys and values are of any length, so leaves are cut by bytes, not by count, and stay decoded.
+//!
+//! # Invariants
+//! As in [`super::super::packed`]: leaves cover the keys in order, none is empty, `dirty` and `gone` say what the
+//! next freeze has to tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+use std::sync::Arc;
+
+use super::super::delta::Changes;
+use super::super::keys::Cell;
+use super::super::varint::{self, Reader};
+use crate::ids::{Lsn, Millis, Place};
+
+/// Packed bytes beyond which a leaf is split: with one more entry of the longest kind it still is below 4 KiB.
+const LEAF_BYTES_SPLIT: usize = 3 << 10;
+
+type Key = Box<[u8]>;
+
+#[derive(Debug)]
+struct Slot {
+    place: Place,
+    until: Option<Millis>,
+    value: Option<Box<[u8]>>,
+}
+
+#[derive(Debug, Default)]
+struct Leaf {
+    entries: Vec<(Key, Slot)>,
+    /// About what it packs into.
+    bytes: usize,
+    saved: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::index) struct Cells {
+    leaves: BTreeMap<Key, Leaf>,
+    dirty: BTreeSet<Key>,
+    gone: BTreeSet<Key>,
+    entries: u64,
+    bytes: usize,
+}
+
+fn full_key(namespace: u8, key: &[u8]) -> Key {
+    let mut full = Vec::with_capacity(1 + key.len());
+    full.push(namespace);
+    full.extend_from_slice(key);
+    full.into()
+}
+
+/// An upper estimate of what an entry packs into.
+fn packed_len(key: &[u8], slot: &Slot) -> usize {
+    key.len() + slot.value.as_ref().map_or(0, |value| value.len()) + 24
+}
+
+fn view(slot: &Slot) -> Cell<'_> {
+    Cell { place: slot.place, value: slot.value.as_deref(), until: slot.until }
+}
+
+impl Cells {
+    pub(in crate::index) fn len(&self) -> u64 {
+        self.entries
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = (&'a Key, &'a Leaf)> + use<'a> {
+        self.leaves.range::<[u8], _>((from, to))
+    }
+
+    fn low_of(&self, key: &[u8]) -> Option<&Key> {
+        self.range(Unbounded, Included(key)).next_back().map(|(low, _)| low)
+    }
+
+    pub(in crate::index) fn get(&self, namespace: u8, key: &[u8]) -> Option<Cell<'_>> {
+        let key = full_key(namespace, key);
+        let (_, leaf) = self.range(Unbounded, Included(&key)).next_back()?;
+        let at = leaf.entries.binary_search_by(|entry| entry.0.cmp(&key)).ok()?;
+        leaf.entries.get(at).map(|entry| view(&entry.1))
+    }
+
+    /// Gives the old place.
+    pub(in crate::index) fn set(
+        &mut self,
+        namespace: u8,
+        key: &[u8],
+        value: Option<&[u8]>,
+        until: Option<Millis>,
+        place: Place,
+    ) -> Option<Place> {
+        let key = full_key(namespace, key);
+        let slot = Slot { place, until, value: value.map(Box::from) };
+        let low = self.leaf_for(&key);
+        let leaf = self.leaves.get_mut(&low)?;
+        let added = packed_len(&key, &slot);
+        let old = match leaf.entries.binary_search_by(|entry| entry.0.cmp(&key)) {
+            Ok(at) => leaf.entries.get_mut(at).map(|entry| std::mem::replace(&mut entry.1, slot)),
+            Err(at) => {
+                leaf.entries.insert(at, (key.clone(), slot));
+                None
+            }
+        };
+        let freed = old.as_ref().map_or(0, |old| packed_len(&key, old));
+        self.entries += u64::from(old.is_none());
+        self.bytes = self.bytes + added - freed;
+        leaf.bytes = leaf.bytes + added - freed;
+        let splits = leaf.bytes > LEAF_BYTES_SPLIT && leaf.entries.len() > 1;
+        self.dirty.insert(low.clone());
+        if splits {
+            self.split(&low);
+        }
+        old.map(|old| old.place)
+    }
+
+    /// Only the place changes; gives the old one.
+    pub(in crate::index) fn relocate(&mut self, namespace: u8, key: &[u8], place: Place) -> Option<Place> {
+        let key = full_key(namespace, key);
+        let low = self.low_of(&key)?.clone();
+        let leaf = self.leaves.get_mut(&low)?;
+        let at = leaf.entries.binary_search_by(|entry| entry.0.cmp(&key)).ok()?;
+        let slot = &mut leaf.entries.get_mut(at)?.1;
+        let old = std::mem::replace(&mut slot.place, place);
+        self.dirty.insert(low);
+        Some(old)
+    }
+
+    /// Gives the old place.
+    pub(in crate::index) fn remove(&mut self, namespace: u8, key: &[u8]) -> Option<Place> {
+        let key = full_key(namespace, key);
+        let low = self.low_of(&key)?.clone();
+        let leaf = self.leaves.get_mut(&low)?;
+        let at = leaf.entries.binary_search_by(|entry| entry.0.cmp(&key)).ok()?;
+        let (_, slot) = leaf.entries.remove(at);
+        let freed = packed_len(&key, &slot);
+        leaf.bytes -= freed;
+        self.bytes -= freed;
+        self.entries -= 1;
+        let small = leaf.bytes < LEAF_BYTES_SPLIT / 4;
+        if leaf.entries.is_empty() {
+            self.drop_leaf(&low);
+        } else {
+            self.dirty.insert(low.clone());
+            if small {
+                self.join(&low);
+            }
+        }
+        Some(slot.place)
+    }
+
+    /// Cells of one namespace, by key.
+    pub(in crate::index) fn of(&self, namespace: u8) -> impl Iterator<Item = (&[u8], Cell<'_>)> {
+        self.from(full_key(namespace, &[]))
+            .take_while(move |(key, _)| key.first() == Some(&namespace))
+            .map(|(key, slot)| (key.get(1..).unwrap_or_default(), view(slot)))
+    }
+
+    /// All cells: (namespace, key, cell), in order.
+    pub(in crate::index) fn all(&self) -> impl Iterator<Item = (u8, &[u8], Cell<'_>)> {
+        self.from(Key::default()).filter_map(|(key, slot)| {
+            let (namespace, key) = key.split_first()?;
+            Some((*namespace, key, view(slot)))
+        })
+    }
+
+    fn from(&self, from: Key) -> impl Iterator<Item = (&[u8], &Slot)> {
+        let low: &[u8] = self.low_of(&from).map_or(&[], |low| low);
+        self.range(Included(low), Unbounded)
+            .flat_map(|(_, leaf)| &leaf.entries)
+            .skip_while(move |entry| entry.0 < from)
+            .map(|entry| (&*entry.0, &entry.1))
+    }
+
+    /// The low key of the leaf that covers `key`, made if need be.
+    fn leaf_for(&mut self, key: &Key) -> Key {
+        if let Some(low) = self.low_of(key) {
+            return low.clone();
+        }
+        // Below every leaf: the first one comes down.
+        let mut leaf = match self.leaves.pop_first() {
+            Some((low, leaf)) => {
+                self.forget(&low, leaf.saved);
+                leaf
+            }
+            None => Leaf::default(),
+        };
+        leaf.saved = self.gone.remove(key);
+        self.leaves.insert(key.clone(), leaf);
+        key.clone()
+    }
+
+    fn forget(&mut self, low: &Key, saved: bool) {
+        self.dirty.remove(low);
+        if saved {
+            self.gone.insert(low.clone());
+        }
+    }
+
+    fn drop_leaf(&mut self, low: &Key) {
+        if let Some(leaf) = self.leaves.remove(low) {
+            self.forget(low, leaf.saved);
+        }
+    }
+
+    fn split(&mut self, low: &Key) {
+        let Some(leaf) = self.leaves.get_mut(low) else { return };
+        let half = leaf.bytes / 2;
+        let mut left = 0;
+        let fits = leaf.entries.iter().take_while(|(key, slot)| {
+            left += packed_len(key, slot);
+            left <= half
+        });
+        let at = fits.count().clamp(1, leaf.entries.len() - 1);
+        let entries = leaf.entries.split_off(at);
+        let bytes = entries.iter().map(|(key, slot)| packed_len(key, slot)).sum();
+        leaf.bytes -= bytes;
+        let Some(first) = entries.first().map(|entry| entry.0.clone()) else { return };
+        let saved = self.gone.remove(&first);
+        self.leaves.insert(first.clone(), Leaf { entries, bytes, saved });
+        self.dirty.insert(first);
+    }
+
+    /// Joins a small leaf with a neighbour, if both together are at most half full.
+    fn join(&mut self, low: &Key) {
+        let below = self.range(Unbounded, Excluded(low)).next_back().map(|(low, leaf)| (low.clone(), leaf.bytes));
+        let above = self.range(Excluded(low), Unbounded).next();
+        let above = above.map(|(low, leaf)| (low.clone(), leaf.bytes));
+        let own = self.leaves.get(low).map_or(0, |leaf| leaf.bytes);
+        let fits = |other: &(Key, usize)| own + other.1 <= LEAF_BYTES_SPLIT / 2;
+        let (left, right) = match (below.filter(fits), above.filter(fits)) {
+            (Some((below, _)), _) => (below, low.clone()),
+            (None, Some((above, _))) => (low.clone(), above),
+            (None, None) => return,
+        };
+        let Some(goes) = self.leaves.remove(&right) else { return };
+        self.forget(&right, goes.saved);
+        if let Some(stays) = self.leaves.get_mut(&left) {
+            stays.entries.extend(goes.entries);
+            stays.bytes += goes.bytes;
+        }
+        self.dirty.insert(left);
+    }
+
+    pub(in crate::index) fn ram_bytes(&self) -> usize {
+        let entry = size_of::<(Key, Slot)>() * 3 / 2 + 32;
+        self.bytes + usize::try_from(self.entries).unwrap_or(usize::MAX).saturating_mul(entry) + self.leaves.len() * 128
+    }
+
+    pub(in crate::index) fn freeze(&mut self, whole: bool) -> Changes {
+        let mut changes = Changes::default();
+        let dirty = std::mem::take(&mut self.dirty);
+        let gone = std::mem::take(&mut self.gone);
+        if whole {
+            for (low, leaf) in &mut self.leaves {
+                changes.put(low.clone(), pack(&leaf.entries));
+                leaf.saved = true;
+            }
+            return changes;
+        }
+        for low in dirty {
+            if let Some(leaf) = self.leaves.get_mut(&low) {
+                let packed = pack(&leaf.entries);
+                leaf.saved = true;
+                changes.put(low, packed);
+            }
+        }
+        changes.removed.extend(gone);
+        changes
+    }
+
+    pub(in crate::index) fn load(leaves: impl Iterator<Item = (Key, Arc<[u8]>)>) -> Result<Self, String> {
+        let mut cells = Self::default();
+        let mut last: Option<Key> = None;
+        for (low, bytes) in leaves {
+            let entries = unpack(&bytes).ok_or("a leaf of cells does not decode")?;
+            for (key, slot) in &entries {
+                let in_order = last.as_ref().is_none_or(|last| last < key) && low <= *key && !key.is_empty();
+                if !in_order {
+                    return Err("cells out of order".into());
+                }
+                last = Some(key.clone());
+                cells.bytes += packed_len(key, slot);
+            }
+            cells.entries += entries.len() as u64;
+            let bytes = entries.iter().map(|(key, slot)| packed_len(key, slot)).sum();
+            let overlaps = cells.leaves.last_key_value().is_some_and(|(other, leaf)| {
+                *other >= low || leaf.entries.last().is_some_and(|entry| entry.0 >= low)
+            });
+            if entries.is_empty() || overlaps {
+                return Err("leaves of cells overlap or are empty".into());
+            }
+            cells.leaves.insert(low, Leaf { entries, bytes, saved: true });
+        }
+        Ok(cells)
+    }
+}
+
+fn pack(entries: &[(Key, Slot)]) -> Arc<[u8]> {
+    let mut out = Vec::new();
+    for (key, slot) in entries {
+        varint::put(&mut out, key.len() as u64);
+        out.extend_from_slice(key);
+        let value_len = slot.value.as_ref().map_or(0, |value| value.len() as u64 + 1);
+        varint::put(&mut out, value_len << 1 | u64::from(slot.until.is_some()));
+        varint::put(&mut out, slot.place.lsn.0);
+        varint::put(&mut out, u64::from(slot.place.len));
+        if let Some(until) = slot.until {
+            varint::put(&mut out, until.0);
+        }
+        out.extend_from_slice(slot.value.as_deref().unwrap_or_default());
+    }
+    out.into()
+}
+
+fn unpack(bytes: &[u8]) -> Option<Vec<(Key, Slot)>> {
+    let mut from = Reader::new(bytes);
+    let mut entries = Vec::new();
+    while !from.is_empty() {
+        let key_len = from.usize()?;
+        let key = from.bytes(key_len)?.into();
+        let head = from.varint()?;
+        let place = Place { lsn: Lsn(from.varint()?), len: from.u32()? };
+        let until = if head & 1 == 1 { Some(Millis(from.varint()?)) } else { None };
+        let value = match usize::try_from(head >> 1).ok()?.checked_sub(1) {
+            Some(len) => Some(from.bytes(len)?.into()),
+            None => None,
+        };
+        entries.push((key, Slot { place, until, value }));
+    }
+    Some(entries)
+}
