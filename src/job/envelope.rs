@@ -160,7 +160,8 @@ pub(crate) fn lane_name<'a>(queue: &'a str, limit_key: Option<&str>) -> Cow<'a, 
 /// Cuts `text` to at most `bytes_max` bytes, never inside a character.
 pub(crate) fn cut(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
-        text.truncate(text.floor_char_boundary(bytes_max));
+        let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
     }
 }
 

@@ -81,6 +81,7 @@ impl fmt::Debug for Event {
 
 /// What comes of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly always the large one, and never stored")]
 pub(crate) enum Next {
     /// The job lives on, as this.
     Stands(Envelope),

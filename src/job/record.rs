@@ -66,6 +66,7 @@ pub(crate) mod namespace {
 
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly always the large one, and never stored")]
 pub(crate) enum Record<'a> {
     Opened(Opened),
     Totals(Totals),

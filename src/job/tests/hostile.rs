@@ -36,7 +36,7 @@ fn every_flipped_bit_and_every_truncation_reads_as_an_error_or_as_a_record() {
             tried += body.len() * 9;
         }
     }
-    println!("{tried} damaged bodies");
+    eprintln!("{tried} damaged bodies");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn random_bytes_never_panic() {
         body.iter_mut().skip(1).for_each(|byte| *byte %= narrow);
         parsed += usize::from(read(rng.u8(..9), &body));
     }
-    println!("seed={seed}: {parsed} of 200000 random bodies parsed");
+    eprintln!("seed={seed}: {parsed} of 200000 random bodies parsed");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn every_record_reads_back_as_it_was_written() {
             tried += 1;
         }
     }
-    println!("{tried} random records");
+    eprintln!("{tried} random records");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn variants(phase: Phase) -> Vec<Envelope> {
     all
 }
 
-/// Every event, some twice where what it carries matters. Matched without a wildcard: a new event must come here.
+/// Every event, some twice where what it carries matters.
 fn events() -> Vec<Event> {
     let reason = || "why".to_owned();
     let (soon, now) = (Millis(NOW.0 + 60_000), NOW);
@@ -66,14 +66,6 @@ fn events() -> Vec<Event> {
         Event::Reschedule { run_at: soon, now },
         Event::Reschedule { run_at: Millis(1), now },
     ];
-    for event in &all {
-        match event {
-            Event::Claim { .. } | Event::Due | Event::Ack | Event::Nack { .. } | Event::Release { .. } => {}
-            Event::Snooze { .. } | Event::Bury { .. } | Event::Cancel | Event::Requeue { .. } => {}
-            Event::Interrupted { .. } | Event::LeaseExpired { .. } | Event::Park { .. } | Event::Unpark { .. } => {}
-            Event::Confirm { .. } | Event::Discard | Event::Expire | Event::Prune | Event::Reschedule { .. } => {}
-        }
-    }
     all
 }
 
@@ -108,10 +100,11 @@ fn the_transition_function_is_the_table_drawn_above_it() {
             assert!(unseen.is_empty(), "event={name} state={phase} never gave {unseen:?}");
         }
     }
+    assert_eq!(table.len(), 18, "a new event needs a row, and a place in `events`");
     let undrawn: Vec<_> =
         events().iter().map(Event::name).filter(|name| !table.iter().any(|(n, _)| n == name)).collect();
     assert!(undrawn.is_empty(), "events without a row: {undrawn:?}");
-    println!("{tried} transitions tried in {} rows", table.len());
+    eprintln!("{tried} transitions tried in {} rows", table.len());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Tags never change meaning. Spoken for, and kept unread until their release comes: 22 parents it waits for and what
 //! their failure means, 23 what enqueued it (cron entry, group, job), 24 class and backtrace of errors by attempt,
-//! 25 failures by error class.
+//! 25 failures by error class, 26 the event that wrote the record.
 
 use std::ops::Range;
 
@@ -161,7 +161,7 @@ fn standing(field: FieldV1<'_>, job: &mut Envelope) -> Result<Taken, DecodeError
         tag::MAX_ATTEMPTS => job.max_attempts = value(bytes)?,
         tag::CRASHES => job.crashes = value(bytes)?,
         tag::YIELDS => job.yields = value(bytes)?,
-        tag::UNIQUE => job.unique = Some(unique_in(value(bytes)?)),
+        tag::UNIQUE => job.unique = Some(unique_in(&value(bytes)?)),
         tag::EXPIRES_AT => job.expires_at = Some(value(bytes)?),
         tag::SEALED => job.sealed = Some(sealed_in(&value(bytes)?)),
         _ => return Ok(Taken::NotHere),
@@ -185,7 +185,7 @@ fn other(field: FieldV1<'_>, job: &mut Envelope) -> Result<(), DecodeError> {
         tag::LIMIT_KEY => job.limit_key = Some(text(bytes)?),
         tag::GROUP => job.group = Some(value(bytes)?),
         tag::KEEP_RESULT_MS => job.keep_result_ms = Some(value(bytes)?),
-        tag::ERRORS => job.errors = value::<List<ErrorV1<'_>>>(bytes)?.0.into_iter().map(error_in).collect(),
+        tag::ERRORS => job.errors = value::<List<ErrorV1<'_>>>(bytes)?.0.iter().map(error_in).collect(),
         tag::REASON => job.reason = Some(text(bytes)?),
         tag::CHANGED_AT => job.changed_at = Some(value(bytes)?),
         tag if tag >= MUST_UNDERSTAND => return Err(DecodeError::UnknownField { kind: kind::JOB, tag }),

@@ -57,7 +57,7 @@ pub(in crate::job::codec) fn decode(body: &[u8]) -> Result<JobRecord<'_>, Decode
     let (stored, cause) = read(body)?;
     let mut envelope = Envelope::new(stored.kind, stored.created_at.0);
     if !stored.queue.is_empty() {
-        envelope.queue = stored.queue.to_owned();
+        stored.queue.clone_into(&mut envelope.queue);
     }
     fields::read(&stored.fields, Depth::All, &mut envelope)?;
     Ok(JobRecord { cause, removes: stored.removes.into_removes(), envelope, args: Cow::Borrowed(stored.args.0) })

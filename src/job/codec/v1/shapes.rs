@@ -93,7 +93,7 @@ pub(super) fn unique_out(unique: &Unique) -> UniqueV1<'_> {
     UniqueV1 { hash: unique.hash.to_le_bytes(), key: &unique.key, scope }
 }
 
-pub(super) fn unique_in(stored: UniqueV1<'_>) -> Unique {
+pub(super) fn unique_in(stored: &UniqueV1<'_>) -> Unique {
     let scope = match stored.scope {
         ScopeV1::Live => Scope::Live,
         ScopeV1::UntilStarted => Scope::UntilStarted,
@@ -132,7 +132,7 @@ pub(super) fn error_out(error: &AttemptError) -> ErrorV1<'_> {
     }
 }
 
-pub(super) fn error_in(stored: ErrorV1<'_>) -> AttemptError {
+pub(super) fn error_in(stored: &ErrorV1<'_>) -> AttemptError {
     AttemptError {
         attempt: stored.attempt,
         at: stored.at.0,
