@@ -52,11 +52,7 @@ impl Error {
     }
 
     pub(crate) fn io(what: impl fmt::Display, source: io::Error) -> Self {
-        Self {
-            kind: ErrorKind::Io,
-            message: format!("{what}: {source}").into(),
-            source: Some(Arc::new(source)),
-        }
+        Self { kind: ErrorKind::Io, message: format!("{what}: {source}").into(), source: Some(Arc::new(source)) }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

@@ -1,5 +1,8 @@
 //! A durable job queue that lives inside your program.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss)
+)]
 
 // Floor 0: each outside thing behind one door.
 pub(crate) mod clock;

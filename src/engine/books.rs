@@ -16,7 +16,9 @@ use std::collections::BTreeSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Millis, Phase, Place, Token};
 use crate::index::{Index, Key, LaneId, Mismatch};
-use crate::job::{Cause, CellRecord, Claimed, Counters, Due, Ended, Ending, Envelope, Peek, Record, Removes, State, Totals};
+use crate::job::{
+    Cause, CellRecord, Claimed, Counters, Due, Ended, Ending, Envelope, Peek, Record, Removes, State, Totals,
+};
 
 use super::ledger::Ledger;
 
@@ -202,9 +204,10 @@ impl Books {
             self.ledger.add(place);
         }
         match old {
-            Some(old) if !self.ledger.drop(old) => {
-                Err(Error::new(ErrorKind::Corrupt, "corrupt: a cell's old record was not counted; reopen to rebuild the index"))
-            }
+            Some(old) if !self.ledger.drop(old) => Err(Error::new(
+                ErrorKind::Corrupt,
+                "corrupt: a cell's old record was not counted; reopen to rebuild the index",
+            )),
             _ => Ok(()),
         }
     }
@@ -286,5 +289,8 @@ fn mismatch(id: JobId, why: &Mismatch) -> Error {
 }
 
 fn disagree(id: JobId, what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("corrupt: log and index disagree: job={id}: {what}; reopen to rebuild the index"))
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("corrupt: log and index disagree: job={id}: {what}; reopen to rebuild the index"),
+    )
 }

@@ -42,10 +42,8 @@ impl EngineWords {
         if words.len() % 8 != 0 {
             return None;
         }
-        let words: Vec<u64> = words
-            .chunks_exact(8)
-            .filter_map(|chunk| chunk.try_into().ok().map(u64::from_le_bytes))
-            .collect();
+        let words: Vec<u64> =
+            words.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok().map(u64::from_le_bytes)).collect();
         Some(Self { totals, ledger: Ledger::from_words(&words, segment_bytes)? })
     }
 }

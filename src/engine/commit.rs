@@ -303,7 +303,10 @@ impl Core {
 }
 
 fn gone() -> Error {
-    Error::new(ErrorKind::Unknown, "the backlog was closed while this call waited; whether its work was kept shows after reopening")
+    Error::new(
+        ErrorKind::Unknown,
+        "the backlog was closed while this call waited; whether its work was kept shows after reopening",
+    )
 }
 
 /// A failure while waiting: whether the work was kept is known after reopening.

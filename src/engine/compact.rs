@@ -425,11 +425,9 @@ fn lives(state: &State, record: &crate::log::RecordView<'_>) -> Result<bool> {
 
 fn unpack(record: &crate::log::RecordView<'_>) -> Result<Load> {
     match job::decode(record.kind, record.body) {
-        Ok(Record::Job(job)) => Ok(Load::Job {
-            id: JobId(record.id),
-            envelope: Box::new(job.envelope),
-            args: job.args.into_owned(),
-        }),
+        Ok(Record::Job(job)) => {
+            Ok(Load::Job { id: JobId(record.id), envelope: Box::new(job.envelope), args: job.args.into_owned() })
+        }
         Ok(Record::Cell(cell)) => Ok(Load::Cell {
             namespace: cell.namespace,
             key: cell.key.to_vec(),

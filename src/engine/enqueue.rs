@@ -125,7 +125,8 @@ impl Core {
             if !self.make_room(state, bytes, Class::Ordinary) {
                 return Ok(Try::NoRoom(Class::Ordinary));
             }
-            let (answers, end) = self.stage_new(state, std::mem::take(&mut prepared), Vec::new(), &mut Vec::new(), level)?;
+            let (answers, end) =
+                self.stage_new(state, std::mem::take(&mut prepared), Vec::new(), &mut Vec::new(), level)?;
             Ok(Try::Done((answers, Ticket { lsn: end, level })))
         })
     }
@@ -133,7 +134,10 @@ impl Core {
     /// Checks and encodes outside the lock.
     pub(super) fn prepare_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Prepared>> {
         if jobs.len() > BATCH_JOBS_MAX {
-            return Err(Error::too_large(format!("jobs={}: one call takes at most {BATCH_JOBS_MAX}; split it", jobs.len())));
+            return Err(Error::too_large(format!(
+                "jobs={}: one call takes at most {BATCH_JOBS_MAX}; split it",
+                jobs.len()
+            )));
         }
         let now = self.clock.now_ms();
         let mut bytes = 0;
@@ -145,7 +149,9 @@ impl Core {
         }
         let max = self.scaled.batch_bytes_max;
         if bytes > max {
-            return Err(Error::too_large(format!("batch of {bytes} bytes: one call takes at most {max} bytes; split it")));
+            return Err(Error::too_large(format!(
+                "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
+            )));
         }
         Ok(prepared)
     }
@@ -236,7 +242,8 @@ impl Core {
         let mut batch_keys: HashMap<u128, JobId> = HashMap::new();
         for Prepared { envelope, mut entry } in jobs {
             let hash = envelope.unique.as_ref().map(|unique| unique.hash);
-            let standing = hash.and_then(|hash| state.books.index.unique(hash).or_else(|| batch_keys.get(&hash).copied()));
+            let standing =
+                hash.and_then(|hash| state.books.index.unique(hash).or_else(|| batch_keys.get(&hash).copied()));
             if let Some(existing) = standing {
                 answers.push(Enqueued::duplicate(existing));
                 continue;
@@ -254,9 +261,14 @@ impl Core {
             return Ok((answers, state.stage.tail()));
         }
         let mut places: Vec<Place> = Vec::with_capacity(accepted.len());
-        let end = self.put(state, 0, &entries, |at, place| {
-            if at < before { other_places.push(place) } else { places.push(place) }
-        });
+        let end = self.put(
+            state,
+            0,
+            &entries,
+            |at, place| {
+                if at < before { other_places.push(place) } else { places.push(place) }
+            },
+        );
         self.file_new(state, &accepted, &places, end, level)?;
         Ok((answers, end))
     }

@@ -203,7 +203,8 @@ pub(crate) trait Source {
             for id in ids {
                 let Some((envelope, _)) = self.job(id)? else { continue };
                 let info = JobInfo::new(id, &envelope);
-                let wanted = queue.is_none_or(|queue| queue == info.queue) && phase.is_none_or(|phase| phase == info.phase);
+                let wanted =
+                    queue.is_none_or(|queue| queue == info.queue) && phase.is_none_or(|phase| phase == info.phase);
                 if wanted && found.len() < limit {
                     found.push(info);
                 }
@@ -310,7 +311,10 @@ impl Core {
 pub(super) fn cell_in(raw: &crate::log::Raw) -> Result<Option<Vec<u8>>> {
     match crate::job::decode(raw.kind, &raw.body) {
         Ok(crate::job::Record::Cell(cell)) => Ok(cell.value.map(<[u8]>::to_vec)),
-        _ => Err(Error::new(crate::error::ErrorKind::Corrupt, "corrupt: a cell's record is no cell; reopen to rebuild the index")),
+        _ => Err(Error::new(
+            crate::error::ErrorKind::Corrupt,
+            "corrupt: a cell's record is no cell; reopen to rebuild the index",
+        )),
     }
 }
 

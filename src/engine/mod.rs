@@ -61,7 +61,7 @@ use bell::Bell;
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
-pub use enqueue::{Enqueued, Acceptance};
+pub use enqueue::{Acceptance, Enqueued};
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;

@@ -43,8 +43,7 @@ impl Engine {
         let lock = take_lock(&doors, settings.lock_wait)?;
         // Best effort: the note only names the owner to those who wait.
         let _ = lock.note(&format!("pid={} state=open\n", std::process::id()));
-        let (identity, created) =
-            recover::identify(&*disk, &*doors.random, settings.segment_bytes, settings.create)?;
+        let (identity, created) = recover::identify(&*disk, &*doors.random, settings.segment_bytes, settings.create)?;
         let mut survey = Survey::look(&disk, &identity)?;
         let keeper = keeper(&doors);
         let recovered = recover::recover(&mut survey, &identity, &keeper)?;
@@ -91,7 +90,8 @@ fn assemble(
     report.bytes_cut = repaired.bytes_cut;
     let paused = text_keys(&books.index, namespace::PAUSE);
     let epochs = epochs_of(&books.index);
-    let compactor = Compactor::new(log.oldest(), log.first_frame(log.oldest()), books.totals.trimmed_through, log.durable());
+    let compactor =
+        Compactor::new(log.oldest(), log.first_frame(log.oldest()), books.totals.trimmed_through, log.durable());
     let state = State {
         stage,
         next_id: first_id,
@@ -139,9 +139,8 @@ fn text_keys(index: &crate::index::Index, namespace: u8) -> BTreeSet<String> {
 }
 
 fn epochs_of(index: &crate::index::Index) -> BTreeMap<u64, Epoch> {
-    let read = |key: &[u8], value: Option<&[u8]>| {
-        Some((u64::from_be_bytes(key.try_into().ok()?), Epoch::from_bytes(value?)?))
-    };
+    let read =
+        |key: &[u8], value: Option<&[u8]>| Some((u64::from_be_bytes(key.try_into().ok()?), Epoch::from_bytes(value?)?));
     index.cells(namespace::EPOCH).filter_map(|(key, cell)| read(key, cell.value)).collect()
 }
 
@@ -312,8 +311,7 @@ fn epochs_without_jobs(state: &State, first_id: u64) -> Vec<u64> {
         .iter()
         .zip(ends)
         .filter(|(first, end)| {
-            **first != first_id
-                && state.books.index.first_id_at_or_after(JobId(**first)).is_none_or(|id| id.0 >= *end)
+            **first != first_id && state.books.index.first_id_at_or_after(JobId(**first)).is_none_or(|id| id.0 >= *end)
         })
         .map(|(first, _)| *first)
         .collect()

@@ -86,8 +86,7 @@ impl ReadOnlyEngine {
             return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
         };
         let owned = is_owned(&*disk);
-        let mut survey =
-            if owned { Survey::look_beside(&disk, &identity)? } else { Survey::look(&disk, &identity)? };
+        let mut survey = if owned { Survey::look_beside(&disk, &identity)? } else { Survey::look(&disk, &identity)? };
         let mut books = Books::fresh(identity.segment_bytes);
         if !survey.is_fresh() {
             survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
@@ -105,11 +104,7 @@ impl ReadOnlyEngine {
         for (id, flight) in flights {
             let Some((envelope, _)) = self.job(id)? else { continue };
             let Some(entry) = self.books.index.get(id) else { continue };
-            let old = crate::index::Key::InFlight {
-                token: flight.token,
-                lane: flight.lane,
-                priority: flight.priority,
-            };
+            let old = crate::index::Key::InFlight { token: flight.token, lane: flight.lane, priority: flight.priority };
             let outcome = match job::next(&envelope, &Event::Interrupted { now }) {
                 Next::Stands(next) => {
                     let key = key_of(&next.state, flight.lane, next.priority);

@@ -119,7 +119,9 @@ fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, che
     if let Some(id) = books.owed().next() {
         return Err(Error::new(
             ErrorKind::Corrupt,
-            format!("corrupt: the log speaks of job {id} but holds no record of it; restore the directory from a backup"),
+            format!(
+                "corrupt: the log speaks of job {id} but holds no record of it; restore the directory from a backup"
+            ),
         ));
     }
     Ok(Recovered { books, origin, records, checkpoint })
@@ -173,7 +175,6 @@ pub(super) fn identify(
     Ok((Identity::create(disk, random, segment_bytes)?, true))
 }
 
-
 /// Leftovers of the last removal are no part of the log; anything missing beyond it is damage (rule 5).
 pub(super) fn check_trimmed(survey: &mut Survey, totals: &Totals) -> Result<()> {
     if survey.is_fresh() {
@@ -181,4 +182,3 @@ pub(super) fn check_trimmed(survey: &mut Survey, totals: &Totals) -> Result<()> 
     }
     survey.trimmed_through(SegmentId(totals.trimmed_through))
 }
-

@@ -263,7 +263,9 @@ impl Core {
     fn check_batch(&self, bytes: usize) -> Result<()> {
         let max = self.scaled.batch_bytes_max;
         if bytes > max {
-            return Err(Error::too_large(format!("ack with {bytes} bytes of follow-ups and cells: the limit is {max}")));
+            return Err(Error::too_large(format!(
+                "ack with {bytes} bytes of follow-ups and cells: the limit is {max}"
+            )));
         }
         Ok(())
     }

@@ -74,7 +74,9 @@ fn load(mut snapshot: Snapshot, leaf_max: usize) -> Result<Index, String> {
     let mut census = Census { lanes: vec![[0; 6]; lanes.len()], ..Census::default() };
     let index = Index {
         jobs: Packed::<Jobs>::load(leaf_max, leaves(Tree::Jobs)?, |(id, slot)| census.job(*id, slot.phase()))?,
-        ready: Packed::<Runs>::load(leaf_max, leaves(Tree::Ready)?, |((lane, _, first), len)| census.run(*lane, *first, *len))?,
+        ready: Packed::<Runs>::load(leaf_max, leaves(Tree::Ready)?, |((lane, _, first), len)| {
+            census.run(*lane, *first, *len)
+        })?,
         scheduled: Packed::<Timed>::load(leaf_max, leaves(Tree::Scheduled)?, |((_, id), waiting)| {
             census.key(*id, waiting.lane, Phase::Scheduled)
         })?,

@@ -20,7 +20,10 @@ use super::segment::{FOLDER, HEADER_BYTES, Header, Name, name, path};
 pub(super) enum Verdict {
     Sound(Header),
     /// No header of a segment, or a file cut short: where, and what is wrong.
-    Broken { offset: u64, what: String },
+    Broken {
+        offset: u64,
+        what: String,
+    },
     /// A sound header of another log.
     Foreign(String),
 }
@@ -93,7 +96,8 @@ fn judge(disk: &dyn Disk, identity: &Identity, id: SegmentId) -> Result<Verdict>
         Err(what) => return Ok(Verdict::Broken { offset: 0, what: what.to_owned() }),
     };
     if header.log_id != identity.log_id {
-        let what = format!("the segment belongs to another log: log_id={:032x}, not {:032x}", header.log_id, identity.log_id);
+        let what =
+            format!("the segment belongs to another log: log_id={:032x}, not {:032x}", header.log_id, identity.log_id);
         return Ok(Verdict::Foreign(what));
     }
     if header.segment != id {

@@ -149,7 +149,8 @@ impl Identity {
                 ),
             ));
         }
-        if identity.segment_bytes < SEGMENT_BYTES_MIN || !(identity.segment_bytes as usize).is_multiple_of(HEADER_BYTES) {
+        if identity.segment_bytes < SEGMENT_BYTES_MIN || !(identity.segment_bytes as usize).is_multiple_of(HEADER_BYTES)
+        {
             return Err(corrupt(32, "segment_bytes is out of bounds"));
         }
         Ok(identity)

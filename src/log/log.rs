@@ -144,9 +144,11 @@ impl Log {
         let _gate = self.sync_gate.lock();
         self.sync_file(segment, file)?;
         let following = next(segment);
-        let file = self.shared.chain.writable(following).ok_or_else(|| {
-            Error::invalid(format!("{} was not prepared", self.file_name(following)))
-        })?;
+        let file = self
+            .shared
+            .chain
+            .writable(following)
+            .ok_or_else(|| Error::invalid(format!("{} was not prepared", self.file_name(following))))?;
         let start = self.geometry.first_frame(following);
         self.raise_written(Mark { written: start, file });
         self.raise_durable(start);

@@ -206,7 +206,9 @@ impl Log {
         let mut maker = self.maker.lock();
         if segment >= self.current() || !self.shared.chain.begin_removal(segment) {
             let shown = self.file_name(segment);
-            return Err(Error::invalid(format!("file={shown}: only the oldest segment can be removed, and only behind its end")));
+            return Err(Error::invalid(format!(
+                "file={shown}: only the oldest segment can be removed, and only behind its end"
+            )));
         }
         maker.give_up(segment, recycle)?;
         self.shared.chain.end_removal(segment);

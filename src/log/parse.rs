@@ -163,7 +163,11 @@ pub(super) fn record_alone(bytes: &[u8], id: u64) -> Result<u8, &'static str> {
     }
     match bytes.get(RECORD_HEADER_BYTES..) {
         Some(body) if body.len() == body_len => {
-            if u32_at(bytes, 0) == Some(crc32fast::hash(body)) { Ok(kind) } else { Err("a record body does not match its CRC") }
+            if u32_at(bytes, 0) == Some(crc32fast::hash(body)) {
+                Ok(kind)
+            } else {
+                Err("a record body does not match its CRC")
+            }
         }
         _ => Err("the record has another length than the one looked for"),
     }

@@ -15,7 +15,10 @@ impl Poison {
     /// Only the first one is kept.
     pub(super) fn set(&self, why: &Error) {
         self.0.get_or_init(|| {
-            Error::new(ErrorKind::Poisoned, format!("poisoned: {why}; nothing is acknowledged any more: reopen the directory"))
+            Error::new(
+                ErrorKind::Poisoned,
+                format!("poisoned: {why}; nothing is acknowledged any more: reopen the directory"),
+            )
         });
     }
 

@@ -177,5 +177,4 @@ impl Header {
         };
         read().ok_or(SHORT)
     }
-
 }

@@ -163,13 +163,7 @@ impl Stage {
         self.encode(flags, drafts, durable, placed)
     }
 
-    fn encode(
-        &mut self,
-        flags: u8,
-        drafts: &[Draft<'_>],
-        durable: Lsn,
-        placed: impl FnMut(usize, Place),
-    ) -> Appended {
+    fn encode(&mut self, flags: u8, drafts: &[Draft<'_>], durable: Lsn, placed: impl FnMut(usize, Place)) -> Appended {
         let start = self.tail;
         let durable = durable.min(start);
         let chunk = self.open.get_or_insert_with(|| Chunk { start, bytes: self.shared.buffers.take(), seals: false });
@@ -189,4 +183,3 @@ impl Stage {
         self.full.iter().chain(&self.open).map(|chunk| chunk.bytes.len()).sum()
     }
 }
-

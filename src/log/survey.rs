@@ -182,7 +182,8 @@ impl Survey {
     /// A checkpoint says that the log was durable up to here.
     pub(crate) fn vouch(&mut self, durable: Lsn) -> Result<()> {
         if durable > self.tail.end {
-            let what = format!("the log ends at lsn={}, but a checkpoint saw it durable up to lsn={durable}", self.tail.end);
+            let what =
+                format!("the log ends at lsn={}, but a checkpoint saw it durable up to lsn={durable}", self.tail.end);
             return Err(self.corrupt(self.tail.end, what));
         }
         self.tail.vouched = self.tail.vouched.max(durable);
@@ -196,7 +197,10 @@ impl Survey {
             return Err(missing(&*self.disk, next(id)));
         }
         if id >= self.tail.segment {
-            return Err(self.corrupt(self.tail.end, format!("segment {:016x} is marked as given up, but the log ends before", id.0)));
+            return Err(self.corrupt(
+                self.tail.end,
+                format!("segment {:016x} is marked as given up, but the log ends before", id.0),
+            ));
         }
         if let Some(below) = &mut self.below {
             self.trimmed.extend(below.ids.iter().copied().filter(|old| *old <= id));

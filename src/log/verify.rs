@@ -202,4 +202,3 @@ fn next_frame(window: &mut Window, from: Lsn) -> std::io::Result<Option<Lsn>> {
     }
     Ok(None)
 }
-

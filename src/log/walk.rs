@@ -130,7 +130,10 @@ fn end_of(place: Place) -> Lsn {
 fn read_span(source: &impl Source, from: Lsn, to: Lsn) -> Result<Vec<u8>> {
     let geometry = source.geometry();
     let segment = geometry.segment_of(from);
-    if geometry.offset(from) < HEADER_BYTES as u64 || to > geometry.end(segment) || to.0 < from.0 + RECORD_HEADER_BYTES as u64 {
+    if geometry.offset(from) < HEADER_BYTES as u64
+        || to > geometry.end(segment)
+        || to.0 < from.0 + RECORD_HEADER_BYTES as u64
+    {
         return Err(source.corrupt(from, "no record can lie here"));
     }
     let (file, _) = source.segment(segment)?;

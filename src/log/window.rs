@@ -38,7 +38,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(file: Arc<dyn DiskFile>, geometry: Geometry, segment: SegmentId, seed: Seed, piece: usize) -> Self {
+    pub(super) fn new(
+        file: Arc<dyn DiskFile>,
+        geometry: Geometry,
+        segment: SegmentId,
+        seed: Seed,
+        piece: usize,
+    ) -> Self {
         Self { file, geometry, segment, seed, piece, buf: Vec::new(), start: 0 }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::disk::simulated::CrashMode;
 use crate::engine::planner::{self};
-use crate::engine::{Cancelled, Durability, LeaseKind, Acceptance, ReadOnlyEngine, Requeued, Settle, Status};
+use crate::engine::{Acceptance, Cancelled, Durability, LeaseKind, ReadOnlyEngine, Requeued, Settle, Status};
 use crate::error::ErrorKind;
 use crate::ids::{JobId, Phase};
 

@@ -6,9 +6,7 @@ use std::time::Duration;
 use crate::clock::ManualClock;
 use crate::disk::simulated::{CrashMode, SimDisk};
 use crate::engine::look::Source;
-use crate::engine::{
-    Doors, Drive, Durability, Engine, Grant, IndexChoice, LeaseKind, NewJob, Settings, Settle,
-};
+use crate::engine::{Doors, Drive, Durability, Engine, Grant, IndexChoice, LeaseKind, NewJob, Settings, Settle};
 use crate::error::Result;
 use crate::ids::{JobId, Millis};
 use crate::index::MemoryHandle;
@@ -28,12 +26,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            disk: SimDisk::new(),
-            clock: Arc::new(ManualClock::new(START_MS)),
-            memory: MemoryHandle::new(),
-            seed,
-        }
+        Self { disk: SimDisk::new(), clock: Arc::new(ManualClock::new(START_MS)), memory: MemoryHandle::new(), seed }
     }
 
     pub(crate) fn doors(&self) -> Doors {

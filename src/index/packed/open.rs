@@ -126,7 +126,8 @@ impl<L: Layout> Packed<L> {
     /// Joins a small leaf with the closed leaf before or behind it, if both together are at most half full.
     fn join_neighbour(&mut self, leaf: Open<L>) -> Open<L> {
         let room = (self.leaf_max / 2).saturating_sub(leaf.entries.len());
-        let fits = |map: &Self, low: L::Key| map.closed.get(&low).is_some_and(|closed| usize::from(closed.count) <= room);
+        let fits =
+            |map: &Self, low: L::Key| map.closed.get(&low).is_some_and(|closed| usize::from(closed.count) <= room);
         if let Some(below) = self.low_below(leaf.low).filter(|low| fits(self, *low))
             && let Some(left) = self.take_closed(below)
         {
@@ -201,7 +202,16 @@ impl<L: Layout> Packed<L> {
         let n = leaf.entries.len();
         let at_end = leaf.entries.back().is_some_and(|last| last.0 <= key);
         let at_front = leaf.entries.front().is_some_and(|first| first.0 >= key) && first_of_all == Some(leaf.low);
-        let right = self.cut(&mut leaf, if at_end { n - 1 } else if at_front { 1 } else { n / 2 });
+        let right = self.cut(
+            &mut leaf,
+            if at_end {
+                n - 1
+            } else if at_front {
+                1
+            } else {
+                n / 2
+            },
+        );
         leaf.used = self.tick;
         self.tick += 1;
         let mut right = right;

@@ -69,7 +69,8 @@ impl<L: Layout> Packed<L> {
                 return Err(format!("leaves overlap at {low:?}"));
             }
             let mut decoder = Decoder::<L>::new(low, &bytes);
-            let count = u16::try_from(decoder.left()).ok().filter(|count| *count > 0).ok_or("a leaf's count is none")?;
+            let count =
+                u16::try_from(decoder.left()).ok().filter(|count| *count > 0).ok_or("a leaf's count is none")?;
             let mut before = None;
             for entry in &mut decoder {
                 if before.map_or(entry.0 < low, |before| entry.0 <= before) {

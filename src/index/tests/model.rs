@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::shadow::{Shadow, assert_invariants, dump};
 use crate::ids::{JobId, Lsn, Millis, Phase, Place, Token};
-use crate::index::{Cell, Entry, Index, InFlight, Key, LaneId, Mismatch};
+use crate::index::{Cell, Entry, InFlight, Index, Key, LaneId, Mismatch};
 
 #[derive(Default)]
 struct Model {
@@ -203,15 +203,18 @@ fn cell_step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model) {
     let same = |cell: Cell<'_>| (cell.place, cell.until, cell.value.map(<[u8]>::to_vec));
     assert_eq!(index.cell(ns, &key).map(same), model.cells.get(&at).map(view));
     let expected = model.cells.range((ns, Vec::new())..(ns + 1, Vec::new()));
-    assert!(index.cells(ns).map(|(key, cell)| (key.to_vec(), same(cell))).eq(expected.map(|(k, c)| (k.1.clone(), view(c)))));
+    assert!(
+        index.cells(ns).map(|(key, cell)| (key.to_vec(), same(cell))).eq(expected.map(|(k, c)| (k.1.clone(), view(c))))
+    );
 }
 
 fn compare(index: &Index, model: &Model) {
     assert_invariants(index);
     assert_eq!(index.len(), model.jobs.len() as u64);
-    let entries = model.jobs.iter().map(|(id, (place, careful, key))| {
-        (*id, Entry { place: *place, phase: key.phase(), careful: *careful })
-    });
+    let entries = model
+        .jobs
+        .iter()
+        .map(|(id, (place, careful, key))| (*id, Entry { place: *place, phase: key.phase(), careful: *careful }));
     assert!(index.jobs_from(JobId(0)).eq(entries));
     let mut counts = [[0; 6]; LANES as usize];
     for (_, _, key) in model.jobs.values() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::{Lsn, Phase, Place, Token};
 use crate::index::packed::{Layout, Packed};
 use crate::index::trees::runs::{self, Runs};
 use crate::index::trees::timed::{Timed, Waiting};
@@ -9,7 +10,6 @@ use crate::index::trees::uniques::Uniques;
 use crate::index::trees::{flights::Flights, jobs::Jobs, jobs::Slot};
 use crate::index::varint::{self, Reader};
 use crate::index::{InFlight, LaneId};
-use crate::ids::{Lsn, Phase, Place, Token};
 
 fn random_program<L: Layout>(
     seed: u64,

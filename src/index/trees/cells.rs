@@ -293,9 +293,10 @@ impl Cells {
             }
             cells.entries += entries.len() as u64;
             let bytes = entries.iter().map(|(key, slot)| packed_len(key, slot)).sum();
-            let overlaps = cells.leaves.last_key_value().is_some_and(|(other, leaf)| {
-                *other >= low || leaf.entries.last().is_some_and(|entry| entry.0 >= low)
-            });
+            let overlaps = cells
+                .leaves
+                .last_key_value()
+                .is_some_and(|(other, leaf)| *other >= low || leaf.entries.last().is_some_and(|entry| entry.0 >= low));
             if entries.is_empty() || overlaps {
                 return Err("leaves of cells overlap or are empty".into());
             }

@@ -60,11 +60,8 @@ impl Layout for Flights {
         }
         let id = before.0.checked_add(step)?;
         let counter = varint::unzigzag(before.1.token.counter, from.varint()?);
-        let (epoch, lane, priority) = if head & 1 == 1 {
-            shared(&before.1)
-        } else {
-            (from.varint()?, from.u32()?, from.u16()?.cast_signed())
-        };
+        let (epoch, lane, priority) =
+            if head & 1 == 1 { shared(&before.1) } else { (from.varint()?, from.u32()?, from.u16()?.cast_signed()) };
         Some((id, InFlight { token: Token { epoch, counter }, lane: LaneId(lane), priority }))
     }
 }

@@ -113,7 +113,8 @@ impl Packed<Runs> {
                     grown = Some(at);
                 }
             }
-            let touches = runs.get(behind).is_some_and(|next| Some(next.0) == id.checked_add(1).map(|id| (lane, rank, id)));
+            let touches =
+                runs.get(behind).is_some_and(|next| Some(next.0) == id.checked_add(1).map(|id| (lane, rank, id)));
             match (grown, touches) {
                 (Some(at), true) => {
                     let joined = runs.remove(behind).map_or(0, |next| next.1);

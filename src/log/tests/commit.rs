@@ -58,8 +58,9 @@ fn the_seal_is_synced_before_the_next_segment_gets_a_byte() {
     for id in 1..3 {
         let seal_sync = trace.iter().rposition(|op| op.call == Some(Call::SyncData) && op.path == of(id)).unwrap();
         let last_write = trace.iter().rposition(|op| op.call == Some(Call::Write) && op.path == of(id)).unwrap();
-        let next_write =
-            trace.iter().position(|op| op.call == Some(Call::Write) && op.path.ends_with(&of(id + 1)) && op.offset >= 4096);
+        let next_write = trace
+            .iter()
+            .position(|op| op.call == Some(Call::Write) && op.path.ends_with(&of(id + 1)) && op.offset >= 4096);
         assert!(last_write < seal_sync, "{trace:?}");
         assert!(seal_sync < next_write.unwrap(), "{trace:?}");
     }
