@@ -1,4 +1,57 @@
-//! A durable job queue that lives inside your program.
+//! A durable job queue that lives inside your program: one directory on disk, no server, nothing lost.
+//!
+//! A job that [`enqueue`](Backlog::enqueue) accepted survives `kill -9`, a crash of the machine and a power cut. A job
+//! that was running when the process died runs again as soon as the directory is reopened. A job that was acknowledged
+//! never runs again.
+//!
+//! ```
+//! use backlog::{Backlog, Context, Job};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct ChargeCard { sale: u64, cents: u64 }
+//! impl Job for ChargeCard { const KIND: &'static str = "charge_card"; }
+//!
+//! # fn charge(job: &ChargeCard, key: &str) -> std::io::Result<()> { assert!(job.cents > 0 && !key.is_empty()); Ok(()) }
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("jobs");
+//! # let (done, wait) = std::sync::mpsc::channel();
+//! let backlog = Backlog::open(&path)?;                           // creates or recovers
+//! let workers = backlog.workers()
+//!     .handle(move |job: ChargeCard, cx: Context| {
+//!         charge(&job, cx.idempotency_key())?;                   // an error or a panic: tried again later
+//! #       done.send(job.sale)?;
+//!         Ok(())
+//!     })
+//!     .concurrency(8)
+//!     .start()?;
+//! backlog.enqueue(&ChargeCard { sale: 7, cents: 1000 })?;        // returns once it is on disk
+//! # assert_eq!(wait.recv()?, 7);
+//! # workers.stop(std::time::Duration::from_secs(25))?;
+//! # #[cfg(any())]
+//! workers.run_until_signal()?;                                   // SIGTERM: stop claiming, finish, sync
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The few types
+//!
+//! * [`Backlog`]: an opened directory; cheap to clone. [`Options`] opens it otherwise, [`ReadOnly`] only looks.
+//! * [`Job`]: names a type of args. [`JobBuilder`]: one job with more to say (queue, priority, unique key, time).
+//! * [`Workers`]: threads that claim jobs and run your handlers. A handler gets the job and a [`Context`], and answers
+//!   with an [`Outcome`] or a [`Failure`].
+//! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
+//! * [`Error`]: the one error, with its [`kind`](Error::kind). Expected refusals are values ([`Enqueued`],
+//!   [`Receipt`], [`Cancelled`], [`Requeued`]).
+//!
+//! # What it is not
+//!
+//! * A store with several writers: one process owns a directory.
+//! * Exactly once: a job runs at least once. [`Context::idempotency_key`] helps to make effects idempotent.
+//! * Part of your database's transaction.
+//!
+//! # How the house is built
+//!
+//! The log is the truth; the index is derived and rebuildable; the rules of a job are pure. A file uses only floors
+//! below its own; neighbours on a floor do not know each other. Each room's `mod.rs` is its contract.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss)
@@ -9,7 +62,7 @@ pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod ids;
-pub(crate) mod limits;
+pub mod limits;
 pub(crate) mod random;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.
 pub(crate) mod index;
@@ -23,3 +76,26 @@ pub(crate) mod upkeep;
 pub(crate) mod queue;
 // Floor 5: runs handlers.
 pub(crate) mod worker;
+
+pub use engine::{
+    Acceptance, Cancelled, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport, Requeued,
+    Status, VerifyReport,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{JobId, Phase};
+pub use job::{Backoff, Codec, ErrorCause};
+pub use queue::{
+    Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
+    StaleLease,
+};
+pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Workers, WorkersBuilder};
+
+/// Doors to the outside that a test may swap: disk, clocks, randomness.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::clock::{Clock, ManualClock};
+    pub use crate::disk::simulated::{Call, CrashMode, Fault, Replayer, SimDisk, TraceOp};
+    pub use crate::disk::{Access, Disk, DiskFile, Lock};
+    pub use crate::queue::Parts;
+    pub use crate::random::{Random, SeededRandom};
+}

@@ -13,6 +13,7 @@ use super::Core;
 use super::books::as_it_stands;
 use super::claim::open_job;
 use super::commit::Ticket;
+use super::look::Source;
 use super::settings::Durability;
 use super::settle::Change;
 use super::staging::{Entry, Try, entries_len};
@@ -74,6 +75,24 @@ impl Core {
             Answer::NotLive => Requeued::NotLive,
         };
         Ok((requeued, ticket))
+    }
+
+    /// Parked jobs whose kind fits are ready again, their attempts as they were. Gives how many.
+    pub(crate) fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {
+        let mut unparked = 0;
+        let mut from = (self.counts().total().parked > 0).then_some(JobId(0));
+        while let Some(start) = from {
+            let ids = self.ids_from(start, Some(Phase::Parked));
+            from = ids.last().and_then(|last| last.0.checked_add(1)).map(JobId);
+            for id in ids {
+                let fitting = self.see(id)?.is_some_and(|seen| fits(&seen.envelope.kind));
+                if fitting {
+                    let (answer, _) = self.change_by_id(id, &Event::Unpark { now: self.clock.now_ms() })?;
+                    unparked += u64::from(matches!(answer, Answer::Changed(_)));
+                }
+            }
+        }
+        Ok(unparked)
     }
 
     /// Reads a job as it stands now. `None`: it is not live.

@@ -62,6 +62,7 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
+pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;
@@ -114,9 +115,9 @@ impl Core {
         &self.clock
     }
 
-    /// Args of one job, bytes at most.
-    pub(crate) fn payload_bytes_max(&self) -> usize {
-        self.scaled.payload_bytes_max
+    /// The limits of this directory.
+    pub(crate) fn limits(&self) -> Scaled {
+        self.scaled
     }
 
     /// Why nothing is acknowledged any more, if so.

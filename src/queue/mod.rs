@@ -1,1 +1,44 @@
-//! (room)
+//! The public verbs: what a program says to a backlog.
+//!
+//! * [`Backlog`] is the handle of an opened directory; [`Options`] how to open it; [`ReadOnly`] looks without touching.
+//! * [`Job`] names a type of args; a [`JobBuilder`] holds one job on its way in.
+//! * A [`Queue`] hands out [`Lease`]s; a lease ends its job.
+//! * [`seam`] is the narrow door through which a worker pool takes jobs.
+//!
+//! # Invariants
+//! * Whatever a caller gives is checked here, before anything is staged; the engine is never shown a bad name.
+//! * Expected refusals (a duplicate, a stale lease, a job that is over) are values; an error means nothing of the
+//!   call was done, but for the kind `Unknown`.
+//!
+//! Never here: what a job may become (`job`), what is durable when (`engine`), threads (`worker`).
+
+mod args;
+mod backlog;
+mod builder;
+mod check;
+mod enqueue;
+mod job;
+mod lane;
+mod lease;
+mod list;
+mod look;
+mod options;
+mod pending;
+mod read_only;
+mod receipt;
+pub(crate) mod seam;
+
+pub(crate) use args::parse_args;
+pub use backlog::Backlog;
+pub use builder::{Detached, JobBuilder};
+pub(crate) use check::{NameOf, name as check_name};
+pub use job::Job;
+pub use lane::Queue;
+pub use lease::Lease;
+pub use list::Filter;
+pub use options::Options;
+#[cfg(feature = "testing")]
+pub use options::Parts;
+pub use pending::Enqueueing;
+pub use read_only::ReadOnly;
+pub use receipt::{LeaseError, Receipt, StaleLease};

@@ -1,1 +1,29 @@
-//! (room)
+//! Runs handlers for claimed jobs.
+//!
+//! * [`WorkersBuilder`] gathers handlers and settings; [`Workers`] is the running pool.
+//! * A handler gets its job and a [`Context`], and answers with an [`Outcome`] or a [`Failure`].
+//! * `pool` holds the threads; it knows a store only through [`JobStore`](crate::queue::seam::JobStore).
+//!
+//! # Invariants
+//! * A job has at most one run in this process: its lease stays with its run until that has returned.
+//! * Nothing a handler does ends a thread of the pool: a panic is a failed attempt.
+//! * No signal handler is installed outside [`Workers::run_until_signal`].
+//!
+//! Never here: what a job may become, when it is durable.
+
+mod builder;
+mod context;
+mod failure;
+mod handlers;
+mod outcome;
+mod pool;
+mod signals;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+pub use builder::WorkersBuilder;
+pub use context::Context;
+pub use failure::Failure;
+pub use outcome::{IntoOutcome, Outcome};
+pub use workers::{OnPoison, Stopped, Workers};

@@ -1,0 +1,158 @@
+//! The handle of an opened directory: opening, closing, and what all its verbs share.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::options::Options;
+use super::read_only::ReadOnly;
+use super::seam::AtShutdown;
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::{RecoveryReport, VerifyReport};
+use crate::error::{Error, ErrorKind, Result};
+
+/// An opened backlog: a cheap handle, to be cloned and sent wherever jobs are made.
+///
+/// One process owns a directory at a time. Dropping the last handle (and the last pool of workers) does not block and
+/// is safe; [`close`](Self::close) makes the next open fast.
+///
+/// ```
+/// use backlog::{Backlog, Job};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Greet { name: String }
+/// impl Job for Greet { const KIND: &'static str = "greet"; }
+///
+/// # let dir = tempfile::tempdir()?;
+/// let backlog = Backlog::open(dir.path().join("jobs"))?;             // creates or recovers
+/// let accepted = backlog.enqueue(&Greet { name: "Ada".into() })?;    // returns once it is on disk
+///
+/// let lease = backlog.queue("default").claim()?.expect("a job is ready");
+/// assert_eq!(lease.id(), accepted.id);
+/// assert_eq!(lease.args::<Greet>()?.name, "Ada");
+/// lease.ack()?;
+/// backlog.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Backlog {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all handles of one opened directory share. Leases and pools hold the engine, not this: when this goes, the
+/// program has let go of its last handle.
+pub(super) struct Shared {
+    pub(super) engine: Arc<Engine>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lease: Duration,
+    leaving: Arc<AtomicBool>,
+    pools: Mutex<Vec<Weak<dyn AtShutdown>>>,
+}
+
+impl Backlog {
+    /// Opens the directory at `path` with every default: creates it if it is not there (and the directories
+    /// above it), or recovers what the last owner left. Jobs that were running then are ready again.
+    ///
+    /// # Errors
+    /// `InUse`: another process holds it (after waiting 30 s). `NewerFormat`, `Corrupt`: nothing was changed.
+    /// `Io`: the system refused; the message names the file. `Invalid`: not a backlog's directory.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    /// Settings for opening, all at their defaults.
+    pub fn builder() -> Options {
+        Options::new()
+    }
+
+    /// Looks at the directory without touching it, also while another process owns it. See [`ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but never `InUse`.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<ReadOnly> {
+        Options::new().open_read_only(path)
+    }
+
+    pub(super) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, lease: Duration) -> Self {
+        let leaving = Arc::new(AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { engine, clock, lease, leaving, pools: Mutex::new(Vec::new()) }) }
+    }
+
+    /// What opening found and did: whether the last stop was clean, how many jobs were running then, what became of
+    /// the saved index, how long it took.
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        self.shared.engine.report()
+    }
+
+    /// Saves the index now, so that the next open replays less. Happens by itself every 256 MB of log
+    /// ([`Options::checkpoint_bytes`]) and on close; never needed for durability.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.shared.engine.checkpoint()
+    }
+
+    /// Gives back the space of jobs that are over now, as far as that pays. Happens by itself; never needed.
+    pub fn compact(&self) -> Result<()> {
+        self.shared.engine.compact_all()
+    }
+
+    /// Reads and checks everything that is durable, while work goes on. Damage is reported in the answer, not as an
+    /// error, and changes nothing.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.shared.engine.verify()
+    }
+
+    /// Closes the directory: everything accepted is synced, the index saved, the lock given back. Every other handle
+    /// answers `Closed` from then on.
+    ///
+    /// # Errors
+    /// `InUse`: leases still live, and nothing was closed; keep a clone to try again. `Poisoned`, `Unknown`: the disk
+    /// failed; what was acknowledged before is safe.
+    pub fn close(self) -> Result<()> {
+        self.shared.engine.close()
+    }
+
+    /// No more claims by this process: it is about to exit, and jobs whose runs cannot be stopped were given back.
+    pub(crate) fn leave(&self) {
+        self.shared.leaving.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn leaving_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.leaving)
+    }
+
+    pub(super) fn check_staying(&self) -> Result<()> {
+        if self.shared.leaving.load(Ordering::SeqCst) { Err(leaving()) } else { Ok(()) }
+    }
+
+    /// `pool` is told when the last handle goes.
+    pub(crate) fn tell_at_shutdown(&self, pool: Weak<dyn AtShutdown>) {
+        let mut pools = self.shared.pools.lock();
+        pools.retain(|known| known.strong_count() > 0);
+        pools.push(pool);
+    }
+}
+
+pub(super) fn leaving() -> Error {
+    Error::new(ErrorKind::Closed, "no more claims in this process: it is shutting down after a signal")
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for pool in self.pools.get_mut().drain(..) {
+            if let Some(pool) = pool.upgrade() {
+                pool.release_running();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backlog").field("lease", &self.shared.lease).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! What a caller may say: names, keys, sizes. Pure.
+//!
+//! Each refusal says which value, what the limit is and what to do; a name is shown escaped, since it may be anything.
+
+use crate::error::{Error, Result};
+use crate::job::Codec;
+use crate::limits::{
+    ATTEMPTS_MAX, BATCH_JOBS_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, Scaled, TAGS_MAX,
+};
+
+/// Which text is looked at; the word for it in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameOf {
+    Kind,
+    Queue,
+}
+
+impl NameOf {
+    fn word(self) -> &'static str {
+        match self {
+            NameOf::Kind => "kind",
+            NameOf::Queue => "queue name",
+        }
+    }
+}
+
+/// A kind or a queue name.
+pub(crate) fn name(of: NameOf, text: &str) -> Result<()> {
+    written(of.word(), text, NAME_BYTES_MAX)
+}
+
+/// A unique key.
+pub(super) fn unique_key(text: &str) -> Result<()> {
+    bounded("unique key", text, KEY_BYTES_MAX)
+}
+
+pub(super) fn tags(tags: &[String]) -> Result<()> {
+    if tags.len() > TAGS_MAX {
+        return Err(Error::too_large(format!("too many tags: tags={} limit={TAGS_MAX}; use fewer", tags.len())));
+    }
+    tags.iter().try_for_each(|tag| written("tag", tag, KEY_BYTES_MAX))
+}
+
+pub(super) fn metadata(pairs: &[(String, String)]) -> Result<()> {
+    let bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > METADATA_BYTES_MAX {
+        return Err(Error::too_large(format!(
+            "metadata too large: bytes={bytes} limit={METADATA_BYTES_MAX}; put large values into the args"
+        )));
+    }
+    pairs.iter().try_for_each(|(key, _)| written("metadata key", key, KEY_BYTES_MAX))
+}
+
+pub(super) fn max_attempts(n: u32) -> Result<()> {
+    if n == 0 || n > ATTEMPTS_MAX {
+        return Err(Error::invalid(format!("max_attempts={n} is out of range; give 1 to {ATTEMPTS_MAX}")));
+    }
+    Ok(())
+}
+
+pub(super) fn codec(codec: Codec) -> Result<()> {
+    match codec {
+        Codec::Other(code @ 0..=2) => {
+            Err(Error::invalid(format!("codec={code} is reserved; number codecs of your own from 3")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn payload(kind: &str, bytes: usize, limits: Scaled) -> Result<()> {
+    let limit = limits.payload_bytes_max;
+    if bytes > limit {
+        return Err(Error::too_large(format!(
+            "args too large: kind={kind:?} bytes={bytes} limit={limit}; store the data elsewhere and enqueue where it lies"
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn batch(jobs: usize, bytes: usize, limits: Scaled) -> Result<()> {
+    if jobs > BATCH_JOBS_MAX {
+        return Err(Error::too_large(format!(
+            "too many jobs for one commit: jobs={jobs} limit={BATCH_JOBS_MAX}; enqueue them in several calls"
+        )));
+    }
+    let limit = limits.batch_bytes_max;
+    if bytes > limit {
+        return Err(Error::too_large(format!(
+            "too many bytes for one commit: jobs={jobs} bytes={bytes} limit={limit}; enqueue them in several calls"
+        )));
+    }
+    Ok(())
+}
+
+/// Text a person reads: not empty, within its limit, nothing that moves a cursor.
+fn written(what: &str, text: &str, bytes_max: usize) -> Result<()> {
+    bounded(what, text, bytes_max)?;
+    if text.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("{what} holds a control character: {text:?}; take it out")));
+    }
+    Ok(())
+}
+
+fn bounded(what: &str, text: &str, bytes_max: usize) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::invalid(format!("{what} is empty; give it at least one character")));
+    }
+    if text.len() > bytes_max {
+        return Err(Error::too_large(format!("{what} too long: bytes={} limit={bytes_max}; shorten it", text.len())));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The verbs that look at jobs, and those that change one from outside.
+
+use std::io;
+
+use super::backlog::Backlog;
+use super::check::{self, NameOf};
+use super::list::Filter;
+use crate::engine::{Cancelled, Counts, JobInfo, Requeued, Source, Status};
+use crate::error::Result;
+use crate::ids::JobId;
+
+impl Backlog {
+    /// What is known of a job: live with everything about it, finished, lost, or never given out.
+    ///
+    /// Like all looks it shows what the operating system has, which may be a moment ahead of the disk.
+    ///
+    /// # Errors
+    /// `Corrupt`: its record does not read back; the message names file and offset. `Poisoned`, `Closed`.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Codec, Phase, Status};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let id = backlog.enqueue_raw("greet", b"{}".to_vec(), Codec::Json)?.id;
+    /// let Status::Live(job) = backlog.inspect(id)? else { panic!("it waits") };
+    /// assert_eq!((job.kind.as_str(), job.phase), ("greet", Phase::Ready));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn inspect(&self, id: JobId) -> Result<Status> {
+        self.shared.engine.inspect(id)
+    }
+
+    /// How many jobs stand in each state, by queue, and how many ever came and went. Costs no disk access.
+    pub fn counts(&self) -> Counts {
+        self.shared.engine.counts()
+    }
+
+    /// Live jobs in the order of their ids, one page of them. Reads each job shown.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect).
+    pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
+        self.shared.engine.list(filter.queue.as_deref(), filter.phase, filter.after, filter.limit)
+    }
+
+    /// Cancels a job; returns once that is on disk. One that waits is gone. One that runs is asked to stop: its
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled) says so, an ack still completes it, any other end (a
+    /// crash too) makes it cancelled.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Closed`: nothing was done. `Unknown`: the disk failed while this call waited.
+    pub fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        let (answer, ticket) = self.shared.engine.cancel(id)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Makes a dead, parked or scheduled job ready now, with all its attempts; its kept errors stay. Returns once that
+    /// is on disk. Errors as [`cancel`](Self::cancel).
+    pub fn requeue(&self, id: JobId) -> Result<Requeued> {
+        let (answer, ticket) = self.shared.engine.requeue(id)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// No job of this queue is claimed until [`resume`](Self::resume), over restarts too; running jobs go on, new
+    /// ones are accepted. Returns once that is on disk. Pausing a paused queue is fine.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge`: not a queue name. Others as [`cancel`](Self::cancel).
+    pub fn pause(&self, queue: &str) -> Result<()> {
+        check::name(NameOf::Queue, queue)?;
+        self.shared.engine.wait(self.shared.engine.pause(queue)?)
+    }
+
+    /// Lets jobs of this queue be claimed again. Returns once that is on disk. Errors as [`pause`](Self::pause).
+    pub fn resume(&self, queue: &str) -> Result<()> {
+        check::name(NameOf::Queue, queue)?;
+        self.shared.engine.wait(self.shared.engine.resume(queue)?)
+    }
+
+    /// The queues that are paused, sorted.
+    pub fn paused(&self) -> Vec<String> {
+        self.shared.engine.paused()
+    }
+
+    /// Writes every live job and cell as JSON lines: for a person, a script, or a copy elsewhere. Holds args.
+    ///
+    /// # Errors
+    /// `Io`: `out` refused. Others as [`inspect`](Self::inspect).
+    pub fn dump(&self, mut out: impl io::Write) -> Result<()> {
+        self.shared.engine.dump(&mut out)
+    }
+}

@@ -1,0 +1,79 @@
+//! Looking at a directory without touching it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::list::Filter;
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::engine::{Counts, JobInfo, ReadOnlyEngine, Source, Status, VerifyReport};
+use crate::error::Result;
+use crate::ids::JobId;
+
+/// A directory looked at without touching it: no lock, no write. Made by
+/// [`Backlog::open_read_only`](crate::Backlog::open_read_only).
+///
+/// Shows the moment it was opened. While another process owns the directory that is what was durable then; if nobody
+/// does, everything that can be read, with jobs that were in flight shown as the next open will have them.
+///
+/// ```
+/// # use backlog::{Backlog, Codec, Filter};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("jobs");
+/// # let backlog = Backlog::open(&path)?;
+/// # backlog.enqueue_raw("greet", b"{}".to_vec(), Codec::Json)?;
+/// # backlog.close()?;
+/// let look = Backlog::open_read_only(&path)?;
+/// assert!(look.verify()?.is_sound());
+/// assert_eq!(look.counts().total().live(), 1);
+/// for job in look.list(&Filter::new())? {
+///     println!("{} {} {}", job.id, job.kind, job.phase);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ReadOnly {
+    engine: ReadOnlyEngine,
+}
+
+impl ReadOnly {
+    pub(super) fn open(disk: Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self { engine: ReadOnlyEngine::open(disk, clock)? })
+    }
+
+    /// Whether another process owned the directory.
+    pub fn is_owned(&self) -> bool {
+        self.engine.is_owned()
+    }
+
+    /// What is known of a job. See [`Backlog::inspect`](crate::Backlog::inspect).
+    pub fn inspect(&self, id: JobId) -> Result<Status> {
+        self.engine.inspect(id)
+    }
+
+    /// How many jobs stand in each state. See [`Backlog::counts`](crate::Backlog::counts).
+    pub fn counts(&self) -> Counts {
+        self.engine.counts()
+    }
+
+    /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
+    pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
+        self.engine.list(filter.queue.as_deref(), filter.phase, filter.after, filter.limit)
+    }
+
+    /// Writes every live job and cell as JSON lines. See [`Backlog::dump`](crate::Backlog::dump).
+    pub fn dump(&self, mut out: impl io::Write) -> Result<()> {
+        self.engine.dump(&mut out)
+    }
+
+    /// Reads and checks everything. See [`Backlog::verify`](crate::Backlog::verify).
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.engine.verify()
+    }
+}
+
+impl fmt::Debug for ReadOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOnly").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! The narrow door through which a pool of workers takes jobs: bytes in, bytes out.
+//!
+//! A second store with the same promises must be able to stand behind the same handlers, so a pool uses nothing of a
+//! backlog but this. A store whose leases run out extends those of running jobs by itself; here they do not run out.
+//!
+//! # Invariants
+//! * A granted job is not granted again before it is settled, or the process ends.
+//! * Settling never waits for the disk; who needs to know waits for the mark he was given.
+//!
+//! Never here: handlers, threads, types of args.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::backlog::{Backlog, leaving};
+use crate::clock::Clock;
+use crate::engine::{Engine, Grant, LeaseKind, Settle, Ticket};
+use crate::error::Result;
+use crate::limits::Scaled;
+
+/// What a pool of workers needs of a store.
+pub(crate) trait JobStore: Send + Sync {
+    /// Up to `n` ready jobs; of several queues the first that has any, of none named every queue.
+    fn claim_many(&self, queues: &[String], n: usize) -> Result<Vec<Grant>>;
+    /// Ends runs; one answer each, in order. `None`: the run was not the job's any more.
+    fn settle_many(&self, endings: Vec<(Arc<Grant>, Settle)>) -> Vec<Result<Option<Ticket>>>;
+    /// Waits until what the mark stands for is on disk.
+    fn wait(&self, mark: Ticket) -> Result<()>;
+    /// Waits until a job may be ready, or `give_up` says so; asked again at every nudge.
+    fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()>;
+    /// Makes everyone who waits for work ask his `give_up` again.
+    fn nudge(&self);
+    /// Whether this run should end: somebody cancelled the job, or nothing can be acknowledged any more.
+    fn cancel_requested(&self, grant: &Grant) -> bool;
+    /// Parked jobs whose kind fits come back.
+    fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64>;
+    /// The clock runs are measured by.
+    fn clock(&self) -> &dyn Clock;
+    /// The limits follow-up jobs are checked against.
+    fn limits(&self) -> Scaled;
+}
+
+/// Somebody who must give back what he holds when the program lets go of its last handle.
+pub(crate) trait AtShutdown: Send + Sync {
+    /// Gives back every job that still runs, its attempt not spent.
+    fn release_running(&self);
+}
+
+/// A backlog's engine as a pool sees it. Holds no handle: a pool's threads do not keep the program's backlog open.
+struct EngineStore {
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    leaving: Arc<AtomicBool>,
+}
+
+impl Backlog {
+    /// This backlog behind the seam.
+    pub(crate) fn as_store(&self) -> Arc<dyn JobStore> {
+        let shared = &self.shared;
+        Arc::new(EngineStore {
+            engine: shared.engine.clone(),
+            clock: shared.clock.clone(),
+            leaving: self.leaving_flag(),
+        })
+    }
+}
+
+impl JobStore for EngineStore {
+    fn claim_many(&self, queues: &[String], n: usize) -> Result<Vec<Grant>> {
+        if self.leaving.load(Ordering::SeqCst) {
+            return Err(leaving());
+        }
+        self.engine.claim(queues, n, LeaseKind::Pool)
+    }
+
+    fn settle_many(&self, endings: Vec<(Arc<Grant>, Settle)>) -> Vec<Result<Option<Ticket>>> {
+        endings.into_iter().map(|(grant, how)| self.engine.settle(&grant, how)).collect()
+    }
+
+    fn wait(&self, mark: Ticket) -> Result<()> {
+        self.engine.wait(mark)
+    }
+
+    fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {
+        self.engine.wait_for_work(queues, None, give_up).map(|_| ())
+    }
+
+    fn nudge(&self) {
+        self.engine.nudge();
+    }
+
+    fn cancel_requested(&self, grant: &Grant) -> bool {
+        self.engine.cancel_requested(grant.id, grant.token)
+    }
+
+    fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {
+        self.engine.unpark(fits)
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn limits(&self) -> Scaled {
+        self.engine.limits()
+    }
+}

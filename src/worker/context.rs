@@ -1,0 +1,79 @@
+//! What a handler may know of its run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::Grant;
+use crate::ids::JobId;
+use crate::queue::seam::JobStore;
+
+/// What a handler may know of its run. Owned and cheap to clone; may be sent to other threads, where it also outlives
+/// the run.
+#[derive(Clone)]
+pub struct Context {
+    grant: Arc<Grant>,
+    store: Arc<dyn JobStore>,
+    /// Set once for all runs of the pool: it stops, or nothing more can be acknowledged.
+    flagged: Arc<AtomicBool>,
+}
+
+impl Context {
+    pub(super) fn new(grant: Arc<Grant>, store: Arc<dyn JobStore>, flagged: Arc<AtomicBool>) -> Self {
+        Self { grant, store, flagged }
+    }
+
+    /// The job's number.
+    pub fn id(&self) -> JobId {
+        self.grant.id
+    }
+
+    /// What the job is stored as: the type's `KIND`, or one of its `ALIASES`.
+    pub fn kind(&self) -> &str {
+        &self.grant.envelope.kind
+    }
+
+    /// The queue it came from.
+    pub fn queue(&self) -> &str {
+        &self.grant.envelope.queue
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.grant.attempt
+    }
+
+    /// Attempts the job may spend before it is dead.
+    pub fn max_attempts(&self) -> u32 {
+        self.grant.envelope.max_attempts
+    }
+
+    /// The same for every attempt of this job and for no other job, ever: hand it to what must act only once.
+    pub fn idempotency_key(&self) -> &str {
+        &self.grant.idempotency_key
+    }
+
+    /// What the enqueuer wanted kept with the job.
+    pub fn metadata(&self) -> &[(String, String)] {
+        &self.grant.envelope.metadata
+    }
+
+    /// Whether the run should end soon: somebody cancelled the job, the pool's grace is over, or the disk failed and
+    /// nothing more can be acknowledged. A run that then fails keeps its attempt, unless the job was cancelled. Takes
+    /// a lock for a moment: ask between steps, not in the innermost loop.
+    pub fn is_cancelled(&self) -> bool {
+        self.flagged.load(Ordering::SeqCst) || self.store.cancel_requested(&self.grant)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("id", &self.id())
+            .field("kind", &self.kind())
+            .field("queue", &self.queue())
+            .field("attempt", &self.attempt())
+            .field("max_attempts", &self.max_attempts())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,321 @@
+//! The threads of a pool: claiming, running, settling, stopping. The one place in the library that starts worker
+//! threads.
+//!
+//! One idle thread at a time claims, for itself and for the others that are idle; so a pool sends one claim for many
+//! jobs when it is behind, and nobody holds a job he cannot start.
+//!
+//! # Invariants
+//! * A grant is in exactly one place: `waiting`, `running`, or with the thread that settles it. Who takes it out of
+//!   `running` settles it, and nobody else does.
+//! * No lock is held while a handler runs or the store is asked.
+//! * A thread that ends, or has nothing to do, has first seen what it settled reach the disk.
+//!
+//! Never here: what a handler is (`handlers`), signals (`signals`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::context::Context;
+use super::handlers::{Handlers, Ran};
+use super::workers::OnPoison;
+use crate::engine::{Grant, Settle, Ticket};
+use crate::error::{Error, ErrorKind, Result};
+use crate::queue::seam::{AtShutdown, JobStore};
+
+/// How long claims rest after an error that is not the end.
+const REST: Duration = Duration::from_secs(1);
+
+pub(super) struct Pool {
+    store: Arc<dyn JobStore>,
+    handlers: Handlers,
+    queues: Vec<String>,
+    /// What `State::stopping` says, for those who must not take the lock.
+    stopping: AtomicBool,
+    flagged: Arc<AtomicBool>,
+    state: Mutex<State>,
+    /// Idle threads wait here.
+    work: Condvar,
+    /// Those who watch the pool wait here.
+    news: Condvar,
+    exit: fn(i32),
+}
+
+/// What the watchers of a pool see, and what its threads share.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) stopping: bool,
+    claiming: bool,
+    idle: usize,
+    waiting: VecDeque<Arc<Grant>>,
+    running: BTreeMap<usize, Arc<Grant>>,
+    /// Jobs given back that never started here.
+    pub(super) released: usize,
+    /// Threads that have not ended.
+    pub(super) threads: usize,
+    pub(super) signals: u32,
+    /// What stopped the pool, if nobody asked it to.
+    pub(super) fault: Option<Error>,
+    policy: Option<OnPoison>,
+}
+
+impl State {
+    pub(super) fn still_running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        store: Arc<dyn JobStore>,
+        handlers: Handlers,
+        queues: Vec<String>,
+        policy: Option<OnPoison>,
+        exit: fn(i32),
+    ) -> Self {
+        let state = Mutex::new(State { policy, ..State::default() });
+        let (stopping, flagged) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+        Self { store, handlers, queues, stopping, flagged, state, work: Condvar::new(), news: Condvar::new(), exit }
+    }
+
+    /// Brings back parked jobs this pool can run, and starts its threads: all or none.
+    pub(super) fn start(self: &Arc<Self>, threads: usize) -> Result<Vec<JoinHandle<()>>> {
+        self.store.unpark(&|kind| self.handlers.knows(kind))?;
+        let mut started = Vec::with_capacity(threads);
+        for slot in 0..threads {
+            let pool = Arc::clone(self);
+            self.state.lock().threads += 1;
+            match Builder::new().name(format!("backlog-worker-{slot}")).spawn(move || pool.work(slot)) {
+                Ok(thread) => started.push(thread),
+                Err(e) => {
+                    self.state.lock().threads -= 1;
+                    self.begin_stop();
+                    return Err(Error::io(format!("cannot start worker thread {slot} of {threads}"), e));
+                }
+            }
+        }
+        Ok(started)
+    }
+
+    /// The life of a thread.
+    fn work(&self, slot: usize) {
+        let _leaving = Leaving(self);
+        let mut mark = None;
+        while let Some(grant) = self.next(slot, &mut mark) {
+            mark = self.run(slot, &grant).or(mark);
+        }
+        if let Err(e) = self.see_through(&mut mark) {
+            self.fail(e);
+        }
+    }
+
+    /// The next job for this thread; `None` when the pool stops.
+    fn next(&self, slot: usize, mark: &mut Option<Ticket>) -> Option<Arc<Grant>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if let Some(grant) = state.waiting.pop_front() {
+                state.running.insert(slot, Arc::clone(&grant));
+                return Some(grant);
+            }
+            if !state.claiming {
+                self.claim(&mut state, mark);
+            } else if mark.is_some() {
+                let seen = MutexGuard::unlocked(&mut state, || self.see_through(mark));
+                self.mind(&mut state, seen);
+            } else {
+                state.idle += 1;
+                self.work.wait(&mut state);
+                state.idle -= 1;
+            }
+        }
+    }
+
+    /// Claims for every idle thread; waits for work if there is none.
+    fn claim(&self, state: &mut MutexGuard<'_, State>, mark: &mut Option<Ticket>) {
+        state.claiming = true;
+        let n = state.idle.saturating_add(1);
+        let claimed = MutexGuard::unlocked(state, || self.fetch(n, mark));
+        state.claiming = false;
+        let claimed = claimed.map(|grants| {
+            state.waiting.extend(grants.into_iter().map(Arc::new));
+            if state.stopping {
+                self.give_back_waiting(state);
+            }
+            // This thread takes one job; one of the woken ones finds none and claims on.
+            for _ in 0..state.waiting.len() {
+                self.work.notify_one();
+            }
+        });
+        self.mind(state, claimed);
+    }
+
+    fn fetch(&self, n: usize, mark: &mut Option<Ticket>) -> Result<Vec<Grant>> {
+        let grants = self.store.claim_many(&self.queues, n)?;
+        if grants.is_empty() {
+            self.see_through(mark)?;
+            self.store.wait_for_work(&self.queues, &|| self.stopping.load(Ordering::SeqCst))?;
+        }
+        Ok(grants)
+    }
+
+    /// Waits until what this thread settled is on disk.
+    fn see_through(&self, mark: &mut Option<Ticket>) -> Result<()> {
+        mark.take().map_or(Ok(()), |mark| self.store.wait(mark))
+    }
+
+    /// Runs one job and settles it.
+    fn run(&self, slot: usize, grant: &Arc<Grant>) -> Option<Ticket> {
+        let clock = self.store.clock();
+        let since = clock.monotonic();
+        let cx = Context::new(Arc::clone(grant), Arc::clone(&self.store), Arc::clone(&self.flagged));
+        let mut ran = self.handlers.run(grant, cx);
+        let took = clock.monotonic().saturating_sub(since);
+        // Given back while it ran: its outcome counts for nothing.
+        self.state.lock().running.remove(&slot)?;
+        if ran.is_failure() && self.flagged.load(Ordering::SeqCst) {
+            ran = Ran::Release;
+        }
+        let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
+        let limits = self.store.limits();
+        let mut settled = self.settle(grant, ran.into_settle(took, clock, limits));
+        if let Err(e) = &settled
+            && follows
+            && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
+        {
+            settled = self.settle(grant, Ran::refused(e).into_settle(took, clock, limits));
+        }
+        settled.unwrap_or_else(|e| {
+            self.fail(e);
+            None
+        })
+    }
+
+    fn settle(&self, grant: &Arc<Grant>, how: Settle) -> Result<Option<Ticket>> {
+        let answer = self.store.settle_many(vec![(Arc::clone(grant), how)]).pop();
+        answer.unwrap_or_else(|| Err(Error::invalid("the store answered for no run; please report this")))
+    }
+
+    /// Takes notice of an error of the claiming side.
+    fn mind(&self, state: &mut MutexGuard<'_, State>, outcome: Result<()>) {
+        let Err(e) = outcome else { return };
+        if matches!(e.kind(), ErrorKind::Poisoned | ErrorKind::Unknown | ErrorKind::Closed) {
+            MutexGuard::unlocked(state, || self.fail(e));
+        } else if !state.stopping && !state.claiming {
+            state.claiming = true;
+            self.work.wait_for(state, REST);
+            state.claiming = false;
+        }
+    }
+
+    /// The store takes nothing any more: the pool stops. A closed backlog is no fault.
+    fn fail(&self, e: Error) {
+        if e.kind() != ErrorKind::Closed {
+            self.flagged.store(true, Ordering::SeqCst);
+            self.state.lock().fault.get_or_insert(e);
+        }
+        self.begin_stop();
+    }
+
+    /// No more claims; what was claimed and has not started is given back.
+    pub(super) fn begin_stop(&self) {
+        let mut state = self.state.lock();
+        self.stopping.store(true, Ordering::SeqCst);
+        state.stopping = true;
+        self.give_back_waiting(&mut state);
+        drop(state);
+        self.work.notify_all();
+        self.news.notify_all();
+        self.store.nudge();
+    }
+
+    fn give_back_waiting(&self, state: &mut MutexGuard<'_, State>) {
+        let waiting = mem::take(&mut state.waiting);
+        state.released += waiting.len();
+        MutexGuard::unlocked(state, || self.give_back(waiting));
+    }
+
+    fn give_back(&self, grants: impl IntoIterator<Item = Arc<Grant>>) {
+        let endings: Vec<_> = grants.into_iter().map(|grant| (grant, Settle::Release)).collect();
+        let answers = if endings.is_empty() { Vec::new() } else { self.store.settle_many(endings) };
+        // An error here is that of a poisoned or closed store: then the next open finds the jobs interrupted.
+        if let Some(mark) = answers.into_iter().flatten().flatten().next_back() {
+            let _ = self.store.wait(mark);
+        }
+    }
+
+    /// Asks every run to end soon; a run that fails from now on keeps its attempt.
+    pub(super) fn flag(&self) {
+        self.flagged.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until `enough` of the pool's state, at most this long.
+    pub(super) fn watch<T>(
+        &self,
+        longest: Option<Duration>,
+        enough: impl Fn(&State) -> bool,
+        then: impl FnOnce(&mut State) -> T,
+    ) -> T {
+        let mut state = self.state.lock();
+        match longest {
+            Some(longest) => {
+                let _ = self.news.wait_while_for(&mut state, |state| !enough(state), longest);
+            }
+            None => self.news.wait_while(&mut state, |state| !enough(state)),
+        }
+        then(&mut state)
+    }
+
+    pub(super) fn on_signal(&self) {
+        self.state.lock().signals += 1;
+        self.news.notify_all();
+    }
+
+    /// What a poisoned store is answered with, unless the program said otherwise.
+    pub(super) fn default_policy(&self, policy: OnPoison) {
+        self.state.lock().policy.get_or_insert(policy);
+    }
+
+    /// Ends the process if the store is poisoned and the policy says so.
+    pub(super) fn obey_policy(&self) {
+        let (policy, fault) = {
+            let state = self.state.lock();
+            (state.policy, state.fault.clone())
+        };
+        let poisoned = fault.is_some_and(|e| matches!(e.kind(), ErrorKind::Poisoned | ErrorKind::Unknown));
+        if let (Some(OnPoison::Exit(code)), true) = (policy, poisoned) {
+            (self.exit)(code);
+        }
+    }
+}
+
+impl AtShutdown for Pool {
+    fn release_running(&self) {
+        let running = mem::take(&mut self.state.lock().running);
+        self.give_back(running.into_values());
+    }
+}
+
+/// Counts a thread out, however it ends.
+struct Leaving<'p>(&'p Pool);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let last = {
+            let mut state = self.0.state.lock();
+            state.threads -= 1;
+            state.threads == 0
+        };
+        if last {
+            self.0.obey_policy();
+        }
+        self.0.news.notify_all();
+    }
+}

@@ -1,0 +1,39 @@
+//! Promises of the pool, over a store in memory.
+
+mod ending;
+mod running;
+mod signals;
+mod twin;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::WorkersBuilder;
+use crate::queue::Job;
+use twin::Twin;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(60);
+
+#[derive(Serialize, Deserialize)]
+struct Add {
+    n: u32,
+}
+
+impl Job for Add {
+    const KIND: &'static str = "add";
+    const ALIASES: &'static [&'static str] = &["plus"];
+}
+
+#[derive(Serialize, Deserialize)]
+struct Other {}
+
+impl Job for Other {
+    const KIND: &'static str = "other";
+}
+
+fn workers(store: &Arc<Twin>) -> WorkersBuilder {
+    WorkersBuilder::over(store.clone(), None)
+}

@@ -1,0 +1,54 @@
+//! What signals do. One test: signals are the whole process's.
+#![cfg(unix)]
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::Builder;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::raise;
+
+use super::twin::Twin;
+use super::{Add, LONG, workers};
+use crate::ids::Phase;
+
+const ARGS: &str = r#"{"n":1}"#;
+
+#[test]
+fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
+    for second in [false, true] {
+        let store = Twin::new();
+        let (say, hear) = channel();
+        let (tell, told) = crossbeam_channel::bounded::<()>(0);
+        let pool = workers(&store)
+            .handle(move |_: Add, cx| {
+                say.send(cx)?;
+                Ok(told.recv()?)
+            })
+            .concurrency(1)
+            .grace(LONG)
+            .start()
+            .unwrap();
+        let id = store.add("add", ARGS);
+        let cx = hear.recv().unwrap();
+        let next = store.add("add", ARGS);
+        let (seen, watch) = (Arc::clone(&pool.pool), pool.watch_signals().unwrap());
+        let runner = Builder::new().spawn(move || pool.run_watched(watch)).unwrap();
+        raise(SIGTERM).unwrap();
+        seen.watch(None, |state| state.stopping, |_| ());
+        assert!(!cx.is_cancelled());
+        if second {
+            raise(SIGINT).unwrap();
+            let stopped = runner.join().unwrap().unwrap();
+            assert_eq!(stopped.still_running, 1);
+            let job = store.job(id);
+            assert_eq!((job.state.phase(), job.attempts), (Phase::Ready, 0));
+            tell.send(()).unwrap();
+        } else {
+            tell.send(()).unwrap();
+            assert_eq!(runner.join().unwrap().unwrap().still_running, 0);
+            assert_eq!(store.change(|held| held.ended.clone()), [id]);
+        }
+        assert_eq!(store.job(next).state.phase(), Phase::Ready);
+    }
+}

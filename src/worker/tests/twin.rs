@@ -1,0 +1,210 @@
+//! A store in memory behind the pool's seam. What a job becomes is decided by the one transition function.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::clock::{Clock, ManualClock};
+use crate::engine::{Durability, Grant, Settle, Ticket};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{JobId, Lsn, Millis, Phase, Token};
+use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, next};
+use crate::limits::Scaled;
+use crate::queue::seam::JobStore;
+
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) jobs: BTreeMap<u64, (Envelope, Vec<u8>)>,
+    /// Ids that ended, in order.
+    pub(super) ended: Vec<u64>,
+    /// How many jobs each claim asked for.
+    pub(super) asked: Vec<usize>,
+    /// The newest mark somebody waited for.
+    pub(super) durable: u64,
+    pub(super) poisoned: bool,
+    /// Nobody comes back from waiting for the disk.
+    pub(super) disk_hangs: bool,
+    pub(super) full: bool,
+    staged: u64,
+    counter: u64,
+}
+
+pub(super) struct Twin {
+    held: Mutex<Held>,
+    changed: Condvar,
+    clock: ManualClock,
+}
+
+impl Twin {
+    pub(super) fn new() -> Arc<Self> {
+        let clock = ManualClock::new(1_000_000);
+        Arc::new(Self { held: Mutex::new(Held::default()), changed: Condvar::new(), clock })
+    }
+
+    pub(super) fn add(&self, kind: &str, args: &str) -> u64 {
+        self.change(|held| {
+            held.counter += 1;
+            let mut envelope = Envelope::new(kind, Millis(1));
+            envelope.codec = Codec::Json;
+            held.jobs.insert(held.counter, (envelope, args.as_bytes().to_vec()));
+            held.counter
+        })
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+        let out = change(&mut self.held.lock());
+        self.changed.notify_all();
+        out
+    }
+
+    /// Waits until the store looks so.
+    pub(super) fn until(&self, so: impl Fn(&Held) -> bool) {
+        self.changed.wait_while(&mut self.held.lock(), |held| !so(held));
+    }
+
+    pub(super) fn job(&self, id: u64) -> Envelope {
+        self.held.lock().jobs.get(&id).expect("the job lives").0.clone()
+    }
+
+    pub(super) fn until_phase(&self, id: u64, phase: Phase) -> Envelope {
+        self.until(|held| held.jobs.get(&id).is_some_and(|(job, _)| job.state.phase() == phase));
+        self.job(id)
+    }
+
+    fn settle(&self, grant: &Grant, how: Settle) -> Result<Option<Ticket>> {
+        let now = self.clock_ms();
+        self.change(|held| {
+            if held.poisoned {
+                return Err(poisoned());
+            }
+            let follows = matches!(&how, Settle::Ack { follow_ups, .. } if !follow_ups.is_empty());
+            if held.full && follows {
+                return Err(Error::new(ErrorKind::Full, "no space left"));
+            }
+            let Some((job, _)) = held.jobs.get(&grant.id.0) else { return Ok(None) };
+            if !matches!(job.state, JobState::InFlight { token, .. } if token == grant.token) {
+                return Ok(None);
+            }
+            match next(job, &event(how, grant, now)) {
+                Next::Stands(envelope) => held.jobs.get_mut(&grant.id.0).unwrap().0 = envelope,
+                Next::Ends(_) => {
+                    held.jobs.remove(&grant.id.0);
+                    held.ended.push(grant.id.0);
+                }
+                Next::Refused(refusal) => panic!("{refusal}"),
+            }
+            held.staged += 1;
+            Ok(Some(Ticket { lsn: Lsn(held.staged), level: Durability::Sync }))
+        })
+    }
+
+    fn clock_ms(&self) -> Millis {
+        Millis(self.clock.wall_ms())
+    }
+}
+
+fn event(how: Settle, grant: &Grant, now: Millis) -> Event {
+    match how {
+        Settle::Ack { .. } => Event::Ack,
+        Settle::Nack { error, cause, retry_after, .. } => Event::Nack {
+            error: AttemptError { attempt: grant.attempt, at: now, kind: cause, message: error, duration_ms: None },
+            jitter: 0,
+            now,
+            retry_at: retry_after.map(|after| now.after(after)),
+        },
+        Settle::Release => Event::Release { now },
+        Settle::Snooze(delay) => Event::Snooze { until: now.after(delay), now },
+        Settle::Bury(reason) => Event::Bury { reason, now },
+        Settle::Park(reason) => Event::Park { reason, now },
+    }
+}
+
+fn poisoned() -> Error {
+    Error::new(ErrorKind::Poisoned, "the disk failed")
+}
+
+fn is_ready((_, (job, _)): &(&u64, &(Envelope, Vec<u8>))) -> bool {
+    job.state.phase() == Phase::Ready
+}
+
+impl JobStore for Twin {
+    fn claim_many(&self, _queues: &[String], n: usize) -> Result<Vec<Grant>> {
+        let now = self.clock_ms();
+        self.change(|held| {
+            if held.poisoned {
+                return Err(poisoned());
+            }
+            held.asked.push(n);
+            let ids: Vec<u64> = held.jobs.iter().filter(is_ready).map(|(id, _)| *id).take(n).collect();
+            let mut grants = Vec::new();
+            for id in ids {
+                held.counter += 1;
+                let token = Token { epoch: 1, counter: held.counter };
+                let (job, args) = held.jobs.get_mut(&id).unwrap();
+                let Next::Stands(envelope) = next(job, &Event::Claim { token, now }) else { panic!("ready jobs go") };
+                *job = envelope.clone();
+                let attempt = envelope.attempts + 1;
+                let idempotency_key = format!("twin-{id}");
+                grants.push(Grant { id: JobId(id), token, attempt, envelope, args: args.clone(), idempotency_key });
+            }
+            Ok(grants)
+        })
+    }
+
+    fn settle_many(&self, endings: Vec<(Arc<Grant>, Settle)>) -> Vec<Result<Option<Ticket>>> {
+        endings.into_iter().map(|(grant, how)| self.settle(&grant, how)).collect()
+    }
+
+    fn wait(&self, mark: Ticket) -> Result<()> {
+        let mut held = self.held.lock();
+        self.changed.wait_while(&mut held, |held| held.disk_hangs && !held.poisoned);
+        if held.poisoned {
+            return Err(poisoned().with_kind(ErrorKind::Unknown));
+        }
+        held.durable = held.durable.max(mark.lsn.0);
+        Ok(())
+    }
+
+    fn wait_for_work(&self, _queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {
+        let mut held = self.held.lock();
+        let idle = |held: &mut Held| !held.poisoned && !give_up() && !held.jobs.iter().any(|job| is_ready(&job));
+        self.changed.wait_while(&mut held, idle);
+        if held.poisoned { Err(poisoned()) } else { Ok(()) }
+    }
+
+    fn nudge(&self) {
+        drop(self.held.lock());
+        self.changed.notify_all();
+    }
+
+    fn cancel_requested(&self, grant: &Grant) -> bool {
+        let held = self.held.lock();
+        held.poisoned || held.jobs.get(&grant.id.0).is_none_or(|(job, _)| job.cancel_requested)
+    }
+
+    fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {
+        let now = self.clock_ms();
+        Ok(self.change(|held| {
+            let mut unparked = 0;
+            for (job, _) in held.jobs.values_mut() {
+                if job.state.phase() == Phase::Parked && fits(&job.kind) {
+                    let Next::Stands(envelope) = next(job, &Event::Unpark { now }) else {
+                        panic!("parked jobs come back")
+                    };
+                    *job = envelope;
+                    unparked += 1;
+                }
+            }
+            unparked
+        }))
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &self.clock
+    }
+
+    fn limits(&self) -> Scaled {
+        Scaled::for_segment(crate::limits::SEGMENT_BYTES_DEFAULT)
+    }
+}
