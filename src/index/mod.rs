@@ -11,6 +11,7 @@
 //! Never here: log records, positions of segments, what a queue or a cell means, the clock.
 
 mod delta;
+mod folder;
 mod keeper;
 mod keys;
 mod memory;
@@ -19,10 +20,12 @@ mod reading;
 mod resident;
 mod saving;
 mod seal;
+mod sled;
 mod store;
 mod trees;
 mod trust;
 mod varint;
+mod versions;
 
 pub(crate) use delta::{Delta, LoadError, Meta, Snapshot};
 pub(crate) use keeper::{Keeper, Patience};

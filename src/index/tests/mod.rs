@@ -1,5 +1,10 @@
 //! Promises of the index room.
 
+mod golden;
+mod keeping;
 mod model;
 mod packed;
+mod saving;
 mod shadow;
+mod sled;
+mod trusting;

@@ -7,7 +7,7 @@ use crate::ids::{JobId, Lsn, Millis, Phase, Place, Token};
 use crate::index::{Cell, Entry, InFlight, Index, Key, LaneId, Mismatch};
 
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     jobs: BTreeMap<JobId, (Place, bool, Key)>,
     unique: HashMap<u128, JobId>,
     cells: BTreeMap<(u8, Vec<u8>), (Place, Option<Millis>, Vec<u8>)>,
@@ -15,7 +15,7 @@ struct Model {
     lsn: u64,
 }
 
-const LANES: u32 = 5;
+pub(super) const LANES: u32 = 5;
 
 impl Model {
     fn place(&mut self, rng: &mut fastrand::Rng) -> Place {
@@ -61,7 +61,7 @@ fn wrong(key: Key) -> Key {
     }
 }
 
-fn step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model, shrinking: bool) {
+pub(super) fn step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model, shrinking: bool) {
     match rng.u8(..if shrinking { 200 } else { 160 }) {
         0..50 => {
             let id = if rng.u8(..8) == 0 { JobId(rng.u64(..model.next_id + 1)) } else { JobId(model.next_id) };

@@ -70,3 +70,12 @@ pub(super) fn dump(index: &Index) -> Vec<String> {
     lines.extend(index.all_cells().map(|cell| format!("cell {cell:?}")));
     lines
 }
+
+impl Shadow {
+    /// What a perfect store holds of `index`.
+    pub(super) fn of(index: &mut Index) -> Self {
+        let mut shadow = Self::default();
+        shadow.apply(&index.freeze_whole());
+        shadow
+    }
+}
