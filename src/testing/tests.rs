@@ -1,0 +1,3 @@
+//! The oracle, judged by itself.
+
+mod oracle;
