@@ -90,12 +90,5 @@ pub use queue::{
 };
 pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Workers, WorkersBuilder};
 
-/// Doors to the outside that a test may swap: disk, clocks, randomness.
-#[cfg(feature = "testing")]
-pub mod testing {
-    pub use crate::clock::{Clock, ManualClock};
-    pub use crate::disk::simulated::{Call, CrashMode, Fault, Replayer, SimDisk, TraceOp};
-    pub use crate::disk::{Access, Disk, DiskFile, Lock};
-    pub use crate::queue::Parts;
-    pub use crate::random::{Random, SeededRandom};
-}
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

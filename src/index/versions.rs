@@ -130,8 +130,10 @@ impl Versions {
     /// The five steps. After an error neither the shelf nor these versions may be used for another save.
     pub(super) fn save(&mut self, shelf: &mut dyn Shelf, delta: &Delta, meta: &Meta) -> Result<u64, StoreError> {
         let number = self.number + 1;
-        let pieces: Vec<(Box<[u8]>, &[u8])> =
-            (0_u32..).zip(meta.engine.chunks(PIECE_BYTES)).map(|(at, piece)| (at.to_be_bytes().into(), piece)).collect();
+        let pieces: Vec<(Box<[u8]>, &[u8])> = (0_u32..)
+            .zip(meta.engine.chunks(PIECE_BYTES))
+            .map(|(at, piece)| (at.to_be_bytes().into(), piece))
+            .collect();
         let spare_pieces: Vec<Box<[u8]>> = self
             .tree(Tree::Engine)
             .into_iter()

@@ -1,10 +1,18 @@
-//! What tests of a backlog stand on.
+//! What tests of a backlog stand on: a simulated disk, a clock that is moved by hand, seeded randomness, the oracle.
 //!
+//! * [`SimDisk`] loses power, fails, runs full and is tampered with; [`Parts`] opens a backlog on it.
+//! * [`ManualClock`] and [`SeededRandom`] make a run repeat itself.
 //! * [`oracle`] says what a backlog must do, and finds what it must never do.
 //!
 //! Never here: code that a backlog itself runs.
 
 pub mod oracle;
+
+pub use crate::clock::{Clock, ManualClock};
+pub use crate::disk::simulated::{Call, CrashMode, Fault, Replayer, SimDisk, TraceOp};
+pub use crate::disk::{Access, Disk, DiskFile, Lock};
+pub use crate::queue::Parts;
+pub use crate::random::{Random, SeededRandom};
 
 #[cfg(test)]
 mod tests;
