@@ -18,6 +18,8 @@
 //! * [`Step::Remove`] has returned only when the directory is synced; an error there, damage met by the
 //!   carrier, or [`Step::Disagree`] set `halted` for the rest of the run. *(Else a second directory sync
 //!   succeeds without the lost first name, and N is back while N + 1 is gone.)*
+//! * the directory is synced at every open, before the first removal: a process killed between the rename
+//!   and the sync leaves the same hazard to the next one;
 //! * a checkpoint is saved only when its LSN is durable.
 
 use crate::ids::{Lsn, SegmentId};

@@ -321,11 +321,11 @@ pub(super) fn judge_index(lsn: Pos, log_start: Pos, log_end: Pos, rules: Rules) 
 
 /// The newest trim mark that is left.
 pub(super) fn trimmed(chain: &[Segment]) -> u8 {
-    let marks = chain.iter().flat_map(|segment| &segment.frames).filter_map(|frame| match frame {
+    let mut marks = chain.iter().flat_map(|segment| &segment.frames).filter_map(|frame| match frame {
         Frame::Head { trimmed: through } | Frame::Mark { through } => Some(*through),
         _ => None,
     });
-    marks.last().unwrap_or(0)
+    marks.next_back().unwrap_or(0)
 }
 
 /// Rule 5: names without a hole, beginning no later than the trim mark allows.
