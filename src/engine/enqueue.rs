@@ -83,21 +83,21 @@ pub struct Enqueued {
     /// The job that now stands for the call: the new one, or the one it duplicates.
     pub id: JobId,
     /// What became of it.
-    pub outcome: Acceptance,
+    pub acceptance: Acceptance,
 }
 
 impl Enqueued {
     fn new(id: JobId) -> Self {
-        Self { id, outcome: Acceptance::New }
+        Self { id, acceptance: Acceptance::New }
     }
 
     fn duplicate(id: JobId) -> Self {
-        Self { id, outcome: Acceptance::Duplicate(id) }
+        Self { id, acceptance: Acceptance::Duplicate(id) }
     }
 
     /// Whether a job was added.
     pub fn is_new(&self) -> bool {
-        matches!(self.outcome, Acceptance::New)
+        matches!(self.acceptance, Acceptance::New)
     }
 }
 

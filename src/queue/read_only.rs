@@ -14,8 +14,9 @@ use crate::ids::JobId;
 /// A directory looked at without touching it: no lock, no write. Made by
 /// [`Backlog::open_read_only`](crate::Backlog::open_read_only).
 ///
-/// Shows the moment it was opened. While another process owns the directory that is what was durable then; if nobody
-/// does, everything that can be read, with jobs that were in flight shown as the next open will have them.
+/// Shows the moment it was opened. While another process owns the directory that is what its log vouches for: all but
+/// the newest commits. If nobody does, everything that can be read, with jobs that were in flight shown as the next
+/// open will have them.
 ///
 /// ```
 /// # use backlog::{Backlog, Codec, Filter};

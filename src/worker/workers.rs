@@ -92,12 +92,13 @@ impl Workers {
 
     pub(super) fn run_watched(mut self, watch: Watch) -> Result<Stopped> {
         self.pool.default_policy(OnPoison::Exit(EXIT_POISONED));
-        let before = self.pool.watch(
+        let signalled = self.pool.watch(
             None,
             |state| state.signals > 0 || state.threads == 0 || state.fault.is_some(),
-            |state| state.signals,
+            |state| state.signals > 0,
         );
-        let stopped = self.wind_down(self.grace, before.max(1).saturating_add(1));
+        // Two may have come before this thread heard of the first.
+        let stopped = self.wind_down(self.grace, if signalled { 2 } else { 1 });
         self.pool.obey_policy();
         if stopped.still_running > 0 {
             if let Some(home) = &self.home {

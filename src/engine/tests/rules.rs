@@ -18,7 +18,7 @@ fn rule_6_a_duplicate_is_answered_only_when_the_job_it_names_is_durable() {
     keyed.unique = Some("k".into());
     let (first, _not_waited_for) = engine.enqueue(vec![keyed.clone()], Durability::Sync).unwrap();
     let (second, ticket) = engine.enqueue(vec![keyed], Durability::Sync).unwrap();
-    assert_eq!(second[0].outcome, Acceptance::Duplicate(first[0].id));
+    assert_eq!(second[0].acceptance, Acceptance::Duplicate(first[0].id));
     engine.wait(ticket).unwrap();
     let again = world.crashed(CrashMode::DropUnsynced).open();
     assert!(matches!(again.inspect(first[0].id).unwrap(), Status::Live(_)));

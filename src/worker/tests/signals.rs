@@ -33,18 +33,22 @@ fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
         let cx = hear.recv().unwrap();
         let next = store.add("add", ARGS);
         let (seen, watch) = (Arc::clone(&pool.pool), pool.watch_signals().unwrap());
-        let runner = Builder::new().spawn(move || pool.run_watched(watch)).unwrap();
         raise(SIGTERM).unwrap();
-        seen.watch(None, |state| state.stopping, |_| ());
-        assert!(!cx.is_cancelled());
         if second {
             raise(SIGINT).unwrap();
+        }
+        // Both have come before anybody looks.
+        seen.watch(None, |state| state.signals == 1 + u32::from(second), |_| ());
+        let runner = Builder::new().spawn(move || pool.run_watched(watch)).unwrap();
+        if second {
             let stopped = runner.join().unwrap().unwrap();
             assert_eq!(stopped.still_running, 1);
             let job = store.job(id);
             assert_eq!((job.state.phase(), job.attempts), (Phase::Ready, 0));
             tell.send(()).unwrap();
         } else {
+            seen.watch(None, |state| state.stopping, |_| ());
+            assert!(!cx.is_cancelled());
             tell.send(()).unwrap();
             assert_eq!(runner.join().unwrap().unwrap().still_running, 0);
             assert_eq!(store.change(|held| held.ended.clone()), [id]);
