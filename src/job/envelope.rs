@@ -24,11 +24,11 @@ pub(crate) const MAX_ATTEMPTS_DEFAULT: u32 = 25;
 pub(crate) struct Envelope {
     /// The job's written type name; never changes.
     pub(crate) kind: String,
-    /// The queue it stands in [`default`].
+    /// The queue it stands in (default: `default`).
     pub(crate) queue: String,
-    /// Larger first [0].
+    /// Larger first (default: 0).
     pub(crate) priority: i16,
-    /// How to read the args [JSON].
+    /// How to read the args (default: JSON).
     pub(crate) codec: Codec,
     /// Where it stands.
     pub(crate) state: State,
@@ -40,7 +40,7 @@ pub(crate) struct Envelope {
     pub(crate) run_at: Option<Millis>,
     /// Attempts spent so far; one that runs now is number `attempts + 1`.
     pub(crate) attempts: u32,
-    /// Attempts it may spend [25].
+    /// Attempts it may spend (default: 25).
     pub(crate) max_attempts: u32,
     /// How often a process ended while it ran; requeue clears it.
     pub(crate) crashes: u32,
@@ -50,9 +50,9 @@ pub(crate) struct Envelope {
     pub(crate) cancel_requested: bool,
     /// The key no other live job may have.
     pub(crate) unique: Option<Unique>,
-    /// How long one attempt may take [no limit].
+    /// How long one attempt may take (default: no limit).
     pub(crate) timeout_ms: Option<u64>,
-    /// Not started any more from this time on [never].
+    /// Not started any more from this time on (default: never).
     pub(crate) expires_at: Option<Millis>,
     /// When to retry.
     pub(crate) backoff: Backoff,
@@ -64,7 +64,7 @@ pub(crate) struct Envelope {
     pub(crate) limit_key: Option<String>,
     /// The group it belongs to.
     pub(crate) group: Option<u64>,
-    /// How long its result is kept after it completes [not at all].
+    /// How long its result is kept after it completes (default: not at all).
     pub(crate) keep_result_ms: Option<u64>,
     /// What went wrong in the last attempts, oldest first.
     pub(crate) errors: Vec<AttemptError>,

@@ -64,21 +64,21 @@ impl std::error::Error for Violation {}
 pub struct NewJob {
     /// Its kind.
     pub kind: String,
-    /// Its queue [`default`].
+    /// Its queue (default: `default`).
     pub queue: String,
-    /// Larger first [0].
+    /// Larger first (default: 0).
     pub priority: i16,
-    /// No second live job of its kind may have this key [none].
+    /// No second live job of its kind may have this key (default: none).
     pub unique: Option<String>,
-    /// When it may run, milliseconds since 1970 [at once].
+    /// When it may run, milliseconds since 1970 (default: at once).
     pub run_at: Option<u64>,
-    /// Attempts it may spend [25].
+    /// Attempts it may spend (default: 25).
     pub max_attempts: u32,
-    /// Not claimable before it is confirmed [no].
+    /// Not claimable before it is confirmed (default: no).
     pub hold: bool,
     /// Its bytes.
     pub args: Arc<[u8]>,
-    /// The level it is accepted at: it is claimable from there on [`Level::Synced`].
+    /// The level it is accepted at: it is claimable from there on (default: `Level::Synced`).
     pub level: Level,
 }
 
