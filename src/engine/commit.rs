@@ -54,7 +54,10 @@ struct Wanted {
     sync_to: Lsn,
     /// Something was staged that nobody waits for.
     lazy: bool,
+    /// Asleep: a wish to sync must ring.
     idle: bool,
+    /// Asleep under the lazy timer, or awake: staging need not ring. So a stream of verbs costs one wake each, not two.
+    timed: bool,
     stop: bool,
     /// The committer has gone; nothing staged from now on becomes durable.
     stopped: bool,
@@ -80,11 +83,9 @@ impl Desk {
     /// Something was staged: the committer sees to it within [`LAZY_SYNC`].
     pub(crate) fn note_staged(&self) {
         let mut wanted = self.wanted.lock();
-        if !wanted.lazy {
-            wanted.lazy = true;
-            if wanted.idle {
-                self.bell.notify_one();
-            }
+        wanted.lazy = true;
+        if wanted.idle && !wanted.timed {
+            self.bell.notify_one();
         }
     }
 
@@ -272,7 +273,7 @@ impl Core {
 
     fn next_turn(&self) -> Turn {
         let mut wanted = self.desk.wanted.lock();
-        let mut lazy_until = None;
+        let lazy_from = self.clock.monotonic();
         loop {
             if wanted.stop {
                 return Turn::Stop;
@@ -284,16 +285,16 @@ impl Core {
                 wanted.lazy = false;
                 return Turn::Commit;
             }
-            let now = self.clock.monotonic();
+            // The timer runs from the last turn on, so whatever is staged after it is never older than the timer.
+            let rest = LAZY_SYNC.saturating_sub(self.clock.monotonic().saturating_sub(lazy_from));
+            wanted.timed = !rest.is_zero();
+            if wanted.lazy && rest.is_zero() {
+                wanted.lazy = false;
+                return Turn::Commit;
+            }
             wanted.idle = true;
-            if wanted.lazy {
-                let until = *lazy_until.get_or_insert(now + LAZY_SYNC);
-                let rest = until.saturating_sub(now);
-                if rest.is_zero() || self.desk.bell.wait_for(&mut wanted, rest).timed_out() {
-                    wanted.idle = false;
-                    wanted.lazy = false;
-                    return Turn::Commit;
-                }
+            if wanted.timed {
+                self.desk.bell.wait_for(&mut wanted, rest);
             } else {
                 self.desk.bell.wait(&mut wanted);
             }

@@ -112,7 +112,9 @@ impl Core {
             match self.compact_step() {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.compact.wait(heard, Some(SETTLED_AFTER));
+                    // Settled: sleeps until upkeep sees the log move, or a segment is full.
+                    let settled = self.compactor.lock().is_settled();
+                    self.compact.wait(heard, (!settled).then_some(SETTLED_AFTER));
                 }
                 // Poisoned or closed: the end of this service. Everything else has halted compaction itself.
                 Err(_) => return,

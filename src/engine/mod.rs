@@ -72,6 +72,7 @@ pub(crate) use services::Engine;
 pub use settings::Durability;
 pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
 pub(crate) use settle::{CellSet, Settle};
+pub(crate) use time::UPKEEP_SLEEP_MAX;
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{JobId, Millis, Place, Token};
+use crate::ids::{JobId, Lsn, Millis, Place, Token};
 use crate::index::{Keeper, Patience};
 use crate::job::{CellRecord, Envelope, Event, Opened, Record, State as JobState, namespace};
 use crate::limits::{ID_CEILING_STEP, Scaled};
@@ -105,6 +105,7 @@ fn assemble(
         deadlines: BTreeMap::new(),
         life: Life::Open,
         alarm: Millis(u64::MAX),
+        upkeep_tail: Lsn(0),
         checkpoint: recovered.checkpoint,
         books,
     };

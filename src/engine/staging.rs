@@ -104,6 +104,7 @@ impl Core {
             Room::NextSegment => {
                 state.stage.rotate();
                 self.make.ring();
+                self.compact.ring();
                 self.put(state, 0, &[head], |_, _| {});
                 true
             }

@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) life: Life,
     /// When upkeep looks at the scheduled jobs next; an earlier one rings it.
     pub(super) alarm: Millis,
+    /// The staged tail at upkeep's last look: when it has moved, the compactor is woken.
+    pub(super) upkeep_tail: Lsn,
     /// Position of the newest checkpoint that was saved.
     pub(super) checkpoint: Lsn,
 }

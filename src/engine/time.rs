@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::{JobId, Millis, Token};
 use crate::job::{Due, Event, Record};
 use crate::log::Class;
@@ -69,7 +69,12 @@ impl Core {
 
     fn expire(&self, id: JobId, token: Token) -> Result<()> {
         loop {
-            let Some(seen) = self.see(id)? else { return Ok(()) };
+            let seen = match self.see(id) {
+                Ok(Some(seen)) => seen,
+                Ok(None) => return Ok(()),
+                Err(damage) if damage.kind() == ErrorKind::Corrupt => return self.put_aside(id, token, &damage),
+                Err(other) => return Err(other),
+            };
             let event = Event::LeaseExpired { now: self.clock.now_ms() };
             // Refused: the holder has given the job back since.
             let Ok(change) = self.change_of(&seen.envelope, &event, &seen.args) else { return Ok(()) };
@@ -101,6 +106,11 @@ impl Core {
         let (wall, monotonic) = (self.clock.now_ms(), self.clock.monotonic());
         let mut state = self.state.lock();
         let mut rest = UPKEEP_SLEEP_MAX;
+        let tail = state.stage.tail();
+        if tail != state.upkeep_tail {
+            state.upkeep_tail = tail;
+            self.compact.ring();
+        }
         if let Some((run_at, _)) = state.books.index.first_scheduled() {
             rest = rest.min(Duration::from_millis(run_at.0.saturating_sub(wall.0)));
         }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Core, Engine};
+use crate::engine::{Core, Engine, UPKEEP_SLEEP_MAX};
 use crate::error::Result;
 
 /// Runs upkeep on a thread of its own, as long as the handle lives.
@@ -19,8 +19,13 @@ pub(crate) fn start(engine: &Engine) -> Result<()> {
 fn life(core: Arc<Core>) {
     while !core.stopping() {
         let heard = core.upkeep.heard();
-        // An error here is the handle's end (poisoned, closed); everybody else hears of it too.
-        let Ok(rest) = step(&core) else { return };
+        let rest = match step(&core) {
+            Ok(rest) => rest,
+            // The handle's end: everybody else hears of it too.
+            Err(_) if core.poisoned().is_some() => return,
+            // A full disk, say: what is due stays due, and is tried again.
+            Err(_) => UPKEEP_SLEEP_MAX,
+        };
         core.upkeep.wait(heard, Some(rest));
     }
 }
