@@ -4,6 +4,8 @@
 //! goes only when that mark is durable, and every frame carries a number of its own, so that what is recovered can be
 //! compared with what was appended.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::disk::Disk;
@@ -52,7 +54,7 @@ struct Story {
 
 struct Rig {
     sim: SimDisk,
-    story: Story,
+    story: Rc<RefCell<Story>>,
     log: Log,
     stage: Stage,
     repaired: Repaired,
@@ -95,7 +97,7 @@ fn body_of(number: u64, len: usize) -> Vec<u8> {
 
 impl Rig {
     fn new() -> Self {
-        Self::on(&SimDisk::new(), Story::default()).unwrap()
+        Self::on(&SimDisk::new(), &Rc::default()).unwrap()
     }
 
     /// With all prepared segments that the engine keeps.
@@ -105,25 +107,26 @@ impl Rig {
         rig
     }
 
-    fn on(sim: &SimDisk, story: Story) -> Result<Self> {
+    fn on(sim: &SimDisk, story: &Rc<RefCell<Story>>) -> Result<Self> {
         let disk = door(sim);
         if Identity::read(&*disk)?.is_none() {
             Identity::create(&*disk, &*random(1), SEGMENT)?;
         }
         let survey = look(sim)?;
         let trimmed = survey.oldest().0 - 1;
-        let epoch = story.next_number;
+        let epoch = story.borrow().next_number;
         let (log, stage, repaired) = survey.repair(random(2 + epoch), epoch)?;
-        let mut rig = Self { sim: sim.clone(), story, log, stage, repaired, trimmed, epoch };
+        let rig = Self { sim: sim.clone(), story: Rc::clone(story), log, stage, repaired, trimmed, epoch };
         // What was staged and never pushed is gone, and was never on the disk.
-        rig.story.written.retain(|frame| frame.end <= rig.stage.tail());
+        let tail = rig.stage.tail();
+        rig.story.borrow_mut().written.retain(|frame| frame.end <= tail);
         rig.publish(rig.log.durable());
         Ok(rig)
     }
 
     fn reopen(self) -> Result<Self> {
         let Self { sim, story, .. } = self;
-        Self::on(&sim, story)
+        Self::on(&sim, &story)
     }
 
     fn prepare(&self) -> Result<()> {
@@ -133,8 +136,13 @@ impl Rig {
         Ok(())
     }
 
-    fn publish(&mut self, durable: Lsn) {
-        self.story.acks.push((self.sim.ops(), durable));
+    /// What was done so far, as it stands now.
+    fn told(&self) -> Story {
+        self.story.borrow().clone()
+    }
+
+    fn publish(&self, durable: Lsn) {
+        self.story.borrow_mut().acks.push((self.sim.ops(), durable));
     }
 
     /// Stages a frame with one numbered record; `false`: no room for it.
@@ -152,8 +160,8 @@ impl Rig {
         if self.stage.tail() == self.log.first_frame(self.log.segment_of(self.stage.tail())) {
             self.stage_trim();
         }
-        let number = self.story.next_number;
-        self.story.next_number += 1;
+        let number = self.story.borrow().next_number;
+        self.story.borrow_mut().next_number += 1;
         let body = Body::new(body_of(number, body_len));
         let draft = Draft { kind: NUMBERED, id: number, body: &body };
         self.stage_one(flags, draft, number, body_len);
@@ -168,7 +176,7 @@ impl Rig {
     fn stage_one(&mut self, flags: u8, draft: Draft<'_>, number: u64, body_len: usize) {
         let durable = self.log.durable();
         let Appended { start, end } = self.stage.append(flags, &[draft], durable, |_, _| {});
-        self.story.written.push(Written { start, end, number, body_len });
+        self.story.borrow_mut().written.push(Written { start, end, number, body_len });
     }
 
     fn push(&mut self) -> Result<Lsn> {
@@ -195,7 +203,7 @@ impl Rig {
         }
         if self.trimmed < oldest.0 {
             self.trimmed = oldest.0;
-            self.story.trim_staged = oldest.0;
+            self.story.borrow_mut().trim_staged = oldest.0;
             if self.stage.room(frame_len([0].into_iter()), 0, Class::Closing) == Room::Here {
                 self.stage_trim();
             } else {
