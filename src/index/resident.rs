@@ -7,18 +7,18 @@
 //! * A call that answers [`Mismatch`] changed nothing.
 
 use super::keys::{InFlight, Key, LaneId, Mismatch};
-use super::packed::{self, Packed};
+use super::packed::Packed;
 use super::trees::cells::Cells;
 use super::trees::flights::Flights;
 use super::trees::jobs::{Jobs, Slot};
 use super::trees::lanes::Lanes;
 use super::trees::runs::{self, Runs};
 use super::trees::timed::{Timed, Waiting};
-use super::trees::uniques::{self, Uniques};
+use super::trees::uniques::Uniques;
 use crate::ids::{JobId, Millis, Phase, Place, Token};
 
 /// Jobs promoted between two looks at the front of `scheduled`.
-const PROMOTED_AT_A_TIME: usize = 1 << 10;
+const PROMOTED_AT_A_TIME: usize = 1 << 13;
 
 /// Ordered lookup of live jobs.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Index {
     pub(crate) const RESIDENT_BYTES_MAX: usize = 256;
 
     pub(crate) fn new() -> Self {
-        Self::with_leaves(packed::LEAF_ENTRIES_MAX)
+        Self::with_leaves(usize::MAX)
     }
 
     /// Leaves of at most `leaf_max` entries: tests make them small.
@@ -53,7 +53,7 @@ impl Index {
             held: Packed::new(leaf_max),
             flying: Packed::new(leaf_max),
             dead: Packed::new(leaf_max),
-            unique: Packed::new(leaf_max.min(uniques::LEAF_ENTRIES_MAX)),
+            unique: Packed::new(leaf_max),
             cells: Cells::default(),
             lanes: Lanes::default(),
             unsaved: true,

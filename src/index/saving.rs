@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::delta::{Changes, Delta, Digest, INDEX_TREES, LoadError, Snapshot, Tree};
-use super::packed::{self, Packed};
+use super::packed::Packed;
 use super::resident::Index;
 use super::seal;
 use super::trees::cells::Cells;
@@ -16,7 +16,7 @@ use super::trees::jobs::Jobs;
 use super::trees::lanes::{Lanes, slot};
 use super::trees::runs::Runs;
 use super::trees::timed::{Timed, Waiting};
-use super::trees::uniques::{self, Uniques};
+use super::trees::uniques::Uniques;
 use crate::ids::Phase;
 
 impl Index {
@@ -49,7 +49,7 @@ impl Index {
 
     /// The index as it was saved, or why it cannot be believed.
     pub(crate) fn load(snapshot: Snapshot) -> Result<Self, LoadError> {
-        load(snapshot, packed::LEAF_ENTRIES_MAX).map_err(LoadError)
+        load(snapshot, usize::MAX).map_err(LoadError)
     }
 
     /// As [`load`](Self::load), with small leaves.
@@ -85,7 +85,7 @@ fn load(mut snapshot: Snapshot, leaf_max: usize) -> Result<Index, String> {
             census.key(*id, flight.lane.0, Phase::InFlight)
         })?,
         dead: Packed::<Timed>::load(leaf_max, leaves(Tree::Dead)?, |((_, id), waiting)| census.dead(*id, *waiting))?,
-        unique: Packed::<Uniques>::load(leaf_max.min(uniques::LEAF_ENTRIES_MAX), leaves(Tree::Unique)?, |_| Ok(()))?,
+        unique: Packed::<Uniques>::load(leaf_max, leaves(Tree::Unique)?, |_| Ok(()))?,
         cells: Cells::load(leaves(Tree::Cells)?)?,
         lanes,
         unsaved: false,

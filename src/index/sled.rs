@@ -198,3 +198,35 @@ fn failed(what: &str, e: &io::Error) -> StoreError {
 fn sled_failed(what: &str, e: &sled::Error) -> StoreError {
     StoreError(format!("{what}: sled says: {e}"))
 }
+
+/// Saves on the folder below `root`, calling `watch` after every step, when all of it is on the medium.
+#[cfg(test)]
+pub(super) fn save_watched(root: &Path, delta: &Delta, meta: &Meta, watch: &mut dyn FnMut()) {
+    struct Watched<'a>(SledShelf, &'a mut dyn FnMut());
+    impl Shelf for Watched<'_> {
+        fn read(&mut self, tree: Tree, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+            self.0.read(tree, visit)
+        }
+        fn write(&mut self, tree: Tree, batch: Vec<Write>) -> Result<(), StoreError> {
+            self.0.write(tree, batch)?;
+            self.flush()
+        }
+        fn meta(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+            self.0.meta()
+        }
+        fn set_meta(&mut self, meta: Vec<u8>) -> Result<(), StoreError> {
+            self.0.set_meta(meta)?;
+            self.flush()
+        }
+        fn flush(&mut self) -> Result<(), StoreError> {
+            self.0.flush()?;
+            (self.1)();
+            Ok(())
+        }
+    }
+    let folder = Folder::new(root);
+    let shelf = SledShelf::open(&folder, &folder.index(), Duration::from_secs(2)).unwrap();
+    let mut watched = Watched(shelf, watch);
+    let mut versions = Versions::load(&mut watched).unwrap().0;
+    versions.save(&mut watched, delta, meta).unwrap();
+}

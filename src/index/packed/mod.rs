@@ -34,8 +34,6 @@ use leaf::{Closed, Open};
 
 use super::varint::Reader;
 
-/// Entries a leaf may hold.
-pub(super) const LEAF_ENTRIES_MAX: usize = 250;
 /// Bytes a leaf may pack into, short of the 4 KiB beyond which a stored value is no longer small.
 pub(super) const LEAF_BYTES_MAX: usize = 4_000;
 /// Leaves that stand decoded at a time in one map.
@@ -45,6 +43,8 @@ pub(super) const OPEN_MAX: usize = 32;
 pub(super) trait Layout: Debug {
     type Key: Copy + Ord + Debug;
     type Value: Copy + PartialEq + Debug;
+    /// Entries a leaf may hold.
+    const LEAF_ENTRIES_MAX: usize = 250;
 
     /// The key as bytes that sort as the keys do.
     fn key_bytes(key: Self::Key) -> Box<[u8]>;
@@ -83,6 +83,7 @@ pub(super) struct Packed<L: Layout> {
 }
 
 impl<L: Layout> Packed<L> {
+    /// Leaves of at most `leaf_max` entries, if that is less than the layout's own limit.
     pub(super) fn new(leaf_max: usize) -> Self {
         Self {
             closed: BTreeMap::new(),
@@ -93,7 +94,7 @@ impl<L: Layout> Packed<L> {
             gone: BTreeSet::new(),
             entries: 0,
             closed_bytes: 0,
-            leaf_max: leaf_max.max(2),
+            leaf_max: leaf_max.clamp(2, L::LEAF_ENTRIES_MAX),
             spare: Vec::new(),
             scratch: Vec::new(),
         }

@@ -105,7 +105,7 @@ fn a_packed_map_does_what_a_tree_map_does() {
             );
             random_program::<Uniques>(
                 seed,
-                leaf_max.min(125),
+                leaf_max,
                 3000,
                 |rng| u128::from(rng.u64(..300)).wrapping_mul(0x9e37_79b9_7f4a_7c15_0123_4567_89ab_cdef),
                 |rng| rng.u64(..) >> rng.u8(..64),

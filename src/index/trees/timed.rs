@@ -29,6 +29,8 @@ pub(in crate::index) struct Timed;
 impl Layout for Timed {
     type Key = TimeKey;
     type Value = Waiting;
+    /// Random times open another leaf with every insert.
+    const LEAF_ENTRIES_MAX: usize = 128;
 
     fn key_bytes((at, id): TimeKey) -> Box<[u8]> {
         let mut bytes = Vec::with_capacity(16);

@@ -3,14 +3,11 @@
 //! ```text
 //! entry: n u8 | step from the hash before, n bytes LE | id, signed step varint      key: hash u128 BE
 //! ```
-//! Hashes are random, so a step is some 14 bytes; with the id about 20 bytes a key. Leaves are smaller than elsewhere,
-//! because every insert opens another one.
+//! Hashes are random, so a step is some 14 bytes; with the id about 20 bytes a key. Leaves are small, because every
+//! insert opens another one.
 
 use super::super::packed::Layout;
 use super::super::varint::{self, Reader};
-
-/// Entries of a leaf, so that its bytes stay below the limit.
-pub(in crate::index) const LEAF_ENTRIES_MAX: usize = 125;
 
 #[derive(Debug)]
 pub(in crate::index) struct Uniques;
@@ -18,6 +15,7 @@ pub(in crate::index) struct Uniques;
 impl Layout for Uniques {
     type Key = u128;
     type Value = u64;
+    const LEAF_ENTRIES_MAX: usize = 80;
 
     fn key_bytes(key: u128) -> Box<[u8]> {
         Box::new(key.to_be_bytes())
