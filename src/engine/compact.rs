@@ -14,12 +14,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Place, SegmentId, Token};
 use crate::index::Entry as Standing;
 use crate::job::{self, Cause, CellRecord, Record};
-use crate::log::{Class, Flags};
+use crate::log::{Class, Flags, RESERVE};
 
 use super::Core;
 use super::books::{Filed, as_it_stands};
 use super::commit::Ticket;
-use super::make::{GOAL, RESERVE};
+use super::make::GOAL;
 use super::planner::{self, Checkpoint, Live, Mark, Step, View, Walk};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
@@ -116,6 +116,9 @@ impl Core {
                     let settled = self.compactor.lock().is_settled();
                     self.compact.wait(heard, (!settled).then_some(SETTLED_AFTER));
                 }
+                Err(full) if full.kind() == ErrorKind::Full => {
+                    self.compact.wait(heard, Some(SETTLED_AFTER));
+                }
                 // Poisoned or closed: the end of this service. Everything else has halted compaction itself.
                 Err(_) => return,
             }
@@ -150,9 +153,8 @@ impl Core {
         match done {
             Ok(()) => Ok(true),
             Err(cause) => match cause.kind() {
-                ErrorKind::Poisoned | ErrorKind::Unknown | ErrorKind::Closed => Err(cause),
-                // A full disk passes: look again when something has been freed.
-                ErrorKind::Full => Ok(false),
+                // The handle's end, or a full disk, which passes: nothing is wrong with the log.
+                ErrorKind::Poisoned | ErrorKind::Unknown | ErrorKind::Closed | ErrorKind::Full => Err(cause),
                 _ => {
                     compactor.halted = Some(cause);
                     Ok(false)
@@ -236,8 +238,8 @@ impl Core {
             let mut totals = state.books.totals;
             totals.trimmed_through = segment.0;
             let entry = Entry::new(0, &Record::Totals(totals));
-            if !self.make_room(state, entries_len([&entry]), Class::Closing) {
-                return Ok(Try::NoRoom(Class::Closing));
+            if !self.make_room(state, entries_len([&entry]), Class::Carrying) {
+                return Ok(Try::NoRoom(Class::Carrying));
             }
             let (_, end) = self.put_one(state, entry);
             state.books.totals = totals;
@@ -356,8 +358,8 @@ impl Core {
     fn stage_carried(&self, parcels: &[Parcel], stamped: &[Stamped]) -> Result<()> {
         let bytes = entries_len(stamped.iter().map(|item| &item.entry));
         self.attempt(|state| {
-            if !self.make_room(state, bytes, Class::Closing) {
-                return Ok(Try::NoRoom(Class::Closing));
+            if !self.make_room(state, bytes, Class::Carrying) {
+                return Ok(Try::NoRoom(Class::Carrying));
             }
             let standing: Vec<&Stamped> = stamped
                 .iter()

@@ -153,6 +153,7 @@ impl Core {
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
         }
+        self.check_frame(entries_len(prepared.iter().map(Prepared::entry)))?;
         Ok(prepared)
     }
 

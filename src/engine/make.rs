@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::log::Class;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Class, RESERVE};
 
 use super::Core;
 
-/// Prepared segments that only closing records may use.
-pub(crate) const RESERVE: u64 = 2;
 /// Prepared segments the maker keeps while there is work.
 pub(crate) const GOAL: u64 = RESERVE + 1;
 /// After a failure the maker tries again this much later, or when space was freed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a closing record looks for room on a full disk before it says so.
+const FREEING_ROUNDS: u32 = 10;
 
 impl Core {
     fn prepared(&self) -> u64 {
@@ -36,9 +36,32 @@ impl Core {
         made.map(|_| true)
     }
 
-    /// Inline: makes room for the class or says why not.
-    pub(super) fn make_for(&self, _class: Class) -> Result<()> {
-        self.make_step().map(|_| ())
+    /// Inline: makes room for the class or says why not. On a full disk closing records get what compaction frees.
+    pub(super) fn make_for(&self, class: Class) -> Result<()> {
+        match self.make_step() {
+            Err(full) if full.kind() == ErrorKind::Full && class == Class::Closing => {
+                while self.compact_step()? {}
+                self.make_step().map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
+    /// With threads: the maker has failed. Closing records wait a few rounds for what compaction frees.
+    pub(super) fn wait_for_freed(&self, class: Class, failure: Error) -> Result<()> {
+        if class != Class::Closing || failure.kind() != ErrorKind::Full {
+            return Err(failure);
+        }
+        for _ in 0..FREEING_ROUNDS {
+            let heard = self.room.heard();
+            self.compact.ring();
+            self.make.ring();
+            self.room.wait(heard, Some(RETRY));
+            if self.make_failure.lock().is_none() {
+                return Ok(());
+            }
+        }
+        Err(failure)
     }
 
     /// The maker's life.

@@ -90,7 +90,7 @@ impl Core {
         entries.push(Entry::new(grant.id.0, &Record::Ended(ended.clone())));
         entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))));
         let bytes = entries_len(entries.iter().chain(jobs.iter().map(Prepared::entry)));
-        self.check_batch(bytes)?;
+        self.check_frame(bytes)?;
         self.attempt(|state| {
             if held(state, grant.id, grant.token).is_none() {
                 return Ok(Try::Done(None));
@@ -258,16 +258,6 @@ impl Core {
     /// Leases may still be settled while the handle closes, but not on a poisoned one.
     fn check_life_for_leases(&self, _state: &State) -> Result<()> {
         self.log.poisoned().map_or(Ok(()), Err)
-    }
-
-    fn check_batch(&self, bytes: usize) -> Result<()> {
-        let max = self.scaled.batch_bytes_max;
-        if bytes > max {
-            return Err(Error::too_large(format!(
-                "ack with {bytes} bytes of follow-ups and cells: the limit is {max}"
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, Place};
 use crate::job::{self, Record};
-use crate::log::{Body, Class, Draft, Room, frame_len};
+use crate::log::{Body, Class, Draft, Room, frame_bytes_max, frame_len};
 
 use super::Core;
 use super::commit::Ticket;
@@ -16,6 +16,9 @@ use super::state::{Life, Marks, State};
 
 /// Staged bytes beyond which the stager pushes for itself.
 const PUSH_BYTES: usize = 8 << 20;
+
+/// A frame that holds the totals is never longer.
+const HEAD_BYTES_MAX: usize = 512;
 
 /// One record to be staged.
 pub(super) struct Entry {
@@ -95,6 +98,17 @@ impl Core {
         }
     }
 
+    /// Refuses what no segment can hold in one frame, with the totals in front of it.
+    pub(super) fn check_frame(&self, bytes: usize) -> Result<()> {
+        let max = frame_bytes_max(self.identity.segment_bytes).saturating_sub(HEAD_BYTES_MAX);
+        if bytes > max {
+            return Err(Error::too_large(format!(
+                "{bytes} bytes in one commit, headers included: the limit is {max}; split the call"
+            )));
+        }
+        Ok(())
+    }
+
     /// Makes sure the next frame of `bytes` fits where the stage stands; turns to the next segment if need be.
     pub(super) fn make_room(&self, state: &mut State, bytes: usize, class: Class) -> bool {
         let head = Entry::new(0, &Record::Totals(state.books.totals));
@@ -143,10 +157,8 @@ impl Core {
             Drive::Threads => {
                 self.make.ring();
                 self.room.wait(heard, None);
-                match self.make_failure.lock().clone() {
-                    Some(failure) => Err(failure),
-                    None => Ok(()),
-                }
+                let failure = self.make_failure.lock().clone();
+                failure.map_or(Ok(()), |failure| self.wait_for_freed(class, failure))
             }
         }
     }

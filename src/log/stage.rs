@@ -31,8 +31,11 @@ pub(crate) fn frame_bytes_max(segment_bytes: u32) -> usize {
 pub(crate) enum Class {
     /// New work.
     Ordinary,
-    /// The end of accepted work: may use the reserve.
+    /// The end of accepted work: may use the reserve, but for its last segment.
     Closing,
+    /// Compaction, which frees what it writes: may use all of it. Else closing records take the room without which
+    /// nothing can be freed any more.
+    Carrying,
 }
 
 /// Where a frame would go.
@@ -124,7 +127,8 @@ impl Stage {
         debug_assert!(fits_fresh, "a frame of {frame_bytes} + {head_bytes} bytes fits no segment");
         let kept = match class {
             Class::Ordinary => RESERVE,
-            Class::Closing => 0,
+            Class::Closing => RESERVE - 1,
+            Class::Carrying => 0,
         };
         let prepared = self.shared.chain.ready_through().0.saturating_sub(self.segment.0);
         if fits_fresh && prepared > kept { Room::NextSegment } else { Room::Wait }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::disk::simulated::CrashMode;
-use crate::engine::planner::{self};
 use crate::engine::{Acceptance, Cancelled, Durability, LeaseKind, ReadOnlyEngine, Requeued, Settle, Status};
 use crate::error::ErrorKind;
 use crate::ids::{JobId, Phase};
@@ -261,9 +260,4 @@ fn close_refuses_while_leases_live_and_the_handle_goes_on() {
     assert!(engine.ack(&grant));
     engine.close().unwrap();
     assert_eq!(engine.enqueue(vec![job("y")], Durability::Sync).unwrap_err().kind(), ErrorKind::Closed);
-}
-
-#[test]
-fn the_reserve_of_the_planner_is_the_reserve_of_the_log() {
-    assert_eq!(planner::RESERVE_SEGMENTS, super::super::make::RESERVE);
 }

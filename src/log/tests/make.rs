@@ -143,7 +143,10 @@ fn a_place_in_a_removed_segment_gives_an_error_and_never_other_data() {
     assert_eq!(rig.log.read(place, old.number).unwrap().body, body_of(old.number, old.body_len));
     rig.trim(true).unwrap();
     let gone = |rig: &Rig| {
-        for error in [rig.log.read(place, old.number).unwrap_err(), rig.log.read_many(&[(place, old.number)]).remove(0).unwrap_err()] {
+        for error in [
+            rig.log.read(place, old.number).unwrap_err(),
+            rig.log.read_many(&[(place, old.number)]).remove(0).unwrap_err(),
+        ] {
             assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         }
         assert!(!rig.log.holds(place.lsn));
