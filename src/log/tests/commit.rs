@@ -1,8 +1,8 @@
 //! Push, sync, rotation and the marks.
 
 use super::*;
-use crate::disk::{Access, DiskFile};
 use crate::disk::simulated::{Call, Fault};
+use crate::disk::{Access, DiskFile};
 
 #[test]
 fn what_was_pushed_and_synced_is_found_again() {

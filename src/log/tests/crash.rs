@@ -159,7 +159,10 @@ fn a_crash_at_every_operation_keeps_all_that_was_acknowledged() {
                 let image = replayer.image(mode);
                 let outcome = found(&image, &story, acknowledged).and_then(|_| goes_on(&image, &story));
                 if let Err(why) = outcome {
-                    panic!("seed={seed} cut={cut} mode={mode:?} after {:?}: {why}", cut.checked_sub(1).and_then(|n| sim.op(n)));
+                    panic!(
+                        "seed={seed} cut={cut} mode={mode:?} after {:?}: {why}",
+                        cut.checked_sub(1).and_then(|n| sim.op(n))
+                    );
                 }
                 images += 1;
             }
@@ -196,7 +199,10 @@ fn a_crash_inside_repair_is_harmless() {
                         let needed = if inner == first.ops() { served } else { acknowledged };
                         let outcome = found(&second, &story, needed).and_then(|_| goes_on(&second, &story));
                         if let Err(why) = outcome {
-                            panic!("seed={seed} cut={cut} mode={mode:?} inner={inner} of {} {inner_mode:?}: {why}", first.ops());
+                            panic!(
+                                "seed={seed} cut={cut} mode={mode:?} inner={inner} of {} {inner_mode:?}: {why}",
+                                first.ops()
+                            );
                         }
                         images += 1;
                     }

@@ -391,7 +391,9 @@ fn verify_lists_every_damage_and_goes_on_behind_it() {
     assert_eq!(verify(&disk, &identity, Some(rig.log.durable())).unwrap(), clean);
 
     // One frame in each of two segments, and a header.
-    let hit = |id: u64| rig.told().written.into_iter().filter(move |frame| frame.start.0 / u64::from(SEGMENT) == id).nth(2).unwrap();
+    let hit = |id: u64| {
+        rig.told().written.into_iter().filter(move |frame| frame.start.0 / u64::from(SEGMENT) == id).nth(2).unwrap()
+    };
     for id in [1, 2] {
         rig.sim.flip_bit(&path(id), hit(id).start.0 % u64::from(SEGMENT) + 33, 0);
     }

@@ -18,8 +18,7 @@ fn parse<'a>(bytes: &'a [u8], lsn: Lsn, salt: u64) -> std::result::Result<Frame<
 
 fn frame_at(lsn: Lsn, flags: u8, durable: Lsn, lens: &[usize]) -> Vec<u8> {
     let bodies: Vec<Body> = lens.iter().zip(0..).map(|(len, number)| Body::new(body_of(number, *len))).collect();
-    let drafts: Vec<Draft<'_>> =
-        bodies.iter().zip(1..).map(|(body, id)| Draft { kind: 5, id, body }).collect();
+    let drafts: Vec<Draft<'_>> = bodies.iter().zip(1..).map(|(body, id)| Draft { kind: 5, id, body }).collect();
     let mut bytes = Vec::new();
     encode(&mut bytes, &Seed::new(SALT), (lsn, durable), flags, &drafts, |_, _| {});
     bytes

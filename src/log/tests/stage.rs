@@ -48,8 +48,10 @@ fn the_last_two_prepared_segments_are_kept_for_closing_records() {
     let mut rig = Rig::ready();
     let fresh = frame_bytes_max(SEGMENT) - 100;
     assert_eq!(rig.log.ready_through(), SegmentId(4));
-    let fill = |rig: &mut Rig| while rig.stage.room(5000, 0, Class::Closing) == Room::Here {
-        rig.append_as(0, 5000 - 48, Class::Closing);
+    let fill = |rig: &mut Rig| {
+        while rig.stage.room(5000, 0, Class::Closing) == Room::Here {
+            rig.append_as(0, 5000 - 48, Class::Closing);
+        }
     };
     fill(&mut rig);
     assert_eq!(rig.stage.room(fresh, 50, Class::Ordinary), Room::NextSegment);
