@@ -11,7 +11,7 @@
 //!   write-back once to each open file, and a file opened later may never hear of it.
 //! * No lock here is held over I/O.
 //!
-//! Never here: making and removing the files (`maker`), the marks (`log`).
+//! Never here: making and removing the files (`maker`), the marks (`commit`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::Result;
-use crate::ids::{Lsn, SegmentId};
+use crate::ids::SegmentId;
 
 use super::files;
 use super::frame::Seed;
@@ -214,12 +214,5 @@ impl Source for Chain {
     fn holds(&self, id: SegmentId) -> bool {
         let state = self.state.lock();
         id >= state.readable_from && state.salt(id).is_some()
-    }
-}
-
-/// Position helpers that everyone above asks the chain's geometry for.
-impl Chain {
-    pub(super) fn holds_lsn(&self, lsn: Lsn) -> bool {
-        self.holds(self.geometry.segment_of(lsn))
     }
 }

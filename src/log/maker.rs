@@ -25,8 +25,8 @@ use crate::ids::SegmentId;
 use crate::random::Random;
 
 use super::chain::Ready;
+use super::commit::Log;
 use super::files::{again, allocation_failed, create_afresh, open, remove, sync_data, sync_dir, write_zeros};
-use super::log::Log;
 use super::segment::{FOLDER, Geometry, HEADER_BYTES, Header, TEMPORARY, next, path, spare_path};
 
 /// The maker's memory between its steps.
@@ -46,7 +46,6 @@ pub(super) struct Maker {
 /// A removal that has begun; a failed one goes on with the next call.
 #[derive(Debug)]
 struct Removing {
-    id: SegmentId,
     named_anew: bool,
     spare: Option<u64>,
 }
@@ -118,21 +117,20 @@ impl Maker {
     /// After a failure: the segment's name must not stand, and a spare stays a spare where that is possible.
     fn take_back(&mut self, from: &str, spare: Option<u64>, id: SegmentId) {
         let to = path(id);
-        match spare {
-            Some(number) => match again(|| self.disk.rename(&to, from)) {
-                Ok(()) => self.spares.push_front(number),
-                // It never got its new name.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => match open(&*self.disk, from, Access::Read) {
-                    Ok(_) => self.spares.push_front(number),
-                    Err(_) => self.debris.push(from.to_owned()),
-                },
-                Err(_) => self.debris.extend([to, from.to_owned()]),
+        let Some(number) = spare else {
+            self.debris.extend([to, from.to_owned()]);
+            // What cannot be cleared now is cleared by the next call.
+            let _ = self.clear_debris();
+            return;
+        };
+        match again(|| self.disk.rename(&to, from)) {
+            Ok(()) => self.spares.push_front(number),
+            // It never got its new name.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match open(&*self.disk, from, Access::Read) {
+                Ok(_) => self.spares.push_front(number),
+                Err(_) => self.debris.push(from.to_owned()),
             },
-            None => {
-                self.debris.extend([to, from.to_owned()]);
-                // What cannot be cleared now is cleared by the next call.
-                let _ = self.clear_debris();
-            }
+            Err(_) => self.debris.extend([to, from.to_owned()]),
         }
     }
 
@@ -152,7 +150,7 @@ impl Maker {
                 *spare_next += 1;
                 *spare_next - 1
             });
-            Removing { id, named_anew: false, spare }
+            Removing { named_anew: false, spare }
         });
         if !removing.named_anew {
             let from = path(id);

@@ -3,7 +3,7 @@
 //! * [`identity`]: the `format` file, which log this is.
 //! * [`segment`]: header block, file names, where a position lies.
 //! * [`frame`] and [`parse`]: one verb as bytes, and bytes as a verified frame.
-//! * [`stage`]: gives positions under the engine's lock; [`log`](self::Log): push, sync, the two marks; [`poison`].
+//! * [`stage`]: gives positions under the engine's lock; [`commit`]: push, sync, the two marks; [`poison`].
 //! * [`chain`], [`maker`]: which segments there are; making, recycling and removing them.
 //! * [`window`], [`read`]: reading in large pieces.
 //! * [`survey`], [`repair`], [`verify`]: recovery, in two halves, and the read-only check.
@@ -18,11 +18,11 @@
 
 mod bytes;
 mod chain;
+mod commit;
 mod files;
 mod folder;
 mod frame;
 mod identity;
-mod log;
 mod maker;
 mod parse;
 mod poison;
@@ -38,9 +38,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use commit::{Log, Raw};
 pub(crate) use frame::{Body, Draft, Flags, frame_len, record_len};
 pub(crate) use identity::Identity;
-pub(crate) use log::{Log, Raw};
 pub(crate) use parse::{Frame, RecordView};
 pub(crate) use repair::Repaired;
 pub(crate) use stage::{Appended, Chunk, Class, RESERVE, Room, Stage, frame_bytes_max};

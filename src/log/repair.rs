@@ -15,15 +15,15 @@
 
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, DiskFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, SegmentId};
 use crate::random::Random;
 
 use super::bytes::to_usize;
 use super::chain::{Chain, Ready};
+use super::commit::{Log, Marks};
 use super::files::{again, open, remove, sync_data, sync_dir, write_zeros};
-use super::log::{Log, Marks};
 use super::maker::Maker;
 use super::segment::{FOLDER, Geometry, TEMPORARY, path, spare_path};
 use super::stage::{Buffers, Shared, Stage};

@@ -5,7 +5,7 @@
 //! * A chunk lies in one segment; one that seals is the last of its segment.
 //! * No I/O, and no wait.
 //!
-//! Never here: writing (`log`), who may append when (`engine`).
+//! Never here: writing (`commit`), who may append when (`engine`).
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::chain::Chain;
+use super::commit::Marks;
 use super::frame::{self, Draft, Flags, SEAL_BYTES, Seed};
-use super::log::Marks;
 use super::segment::{Geometry, HEADER_BYTES};
 
 /// Prepared segments that only closing records may use: so a job can always be ended on a full disk.

@@ -25,11 +25,11 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
+use super::commit::Raw;
 use super::files::open;
 use super::folder::{Folder, Found, Verdict};
 use super::frame::Seed;
 use super::identity::Identity;
-use super::log::Raw;
 use super::parse::Frame;
 use super::segment::{Geometry, HEADER_BYTES, Header, next, path};
 use super::tail::{Tail, find_end};
@@ -147,6 +147,7 @@ impl Survey {
     }
 
     /// L: everything below was synced, somebody said so.
+    #[cfg(test)]
     pub(crate) fn vouched(&self) -> Lsn {
         self.tail.vouched
     }

@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::bytes::to_usize;
+use super::commit::Raw;
 use super::frame::{RECORD_HEADER_BYTES, Seed};
-use super::log::Raw;
 use super::parse::{self, Frame};
 use super::segment::{Geometry, HEADER_BYTES, next};
 use super::window::{PIECE, Window};

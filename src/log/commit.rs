@@ -29,7 +29,7 @@ use super::parse::Frame;
 use super::poison::Poison;
 use super::segment::{Geometry, next, path};
 use super::stage::{Chunk, Shared};
-use super::walk::{self, Source};
+use super::walk;
 
 /// How far the log is with the system, and how far on the medium.
 #[derive(Debug)]
@@ -208,8 +208,8 @@ impl Log {
         self.poison.get()
     }
 
-    /// Reads one record. `Corrupt` if it does not verify; `Invalid` if its segment was removed meanwhile
-    /// ([`Log::holds`] is false then): look the job up again.
+    /// Reads one record. `Corrupt` if it does not verify; `Invalid` if its segment was removed meanwhile:
+    /// look the job up again.
     pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
         walk::read(&self.shared.chain, place, id)
     }
@@ -223,11 +223,6 @@ impl Log {
     pub(crate) fn walk(&self, from: Lsn, to: Lsn, visit: &mut dyn FnMut(&Frame<'_>) -> Result<()>) -> Result<()> {
         debug_assert!(to <= self.written());
         walk::walk(&self.shared.chain, from, to, visit)
-    }
-
-    /// Does `lsn` lie in a segment that is still in the chain?
-    pub(crate) fn holds(&self, lsn: Lsn) -> bool {
-        self.shared.chain.holds_lsn(lsn)
     }
 
     pub(crate) fn oldest(&self) -> SegmentId {
