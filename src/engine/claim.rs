@@ -123,7 +123,7 @@ impl Core {
         let reached = |id| !state.unreached.contains(id, marks);
         let mut runs = Vec::new();
         let mut left = n;
-        for lane in self.lanes(state, queues) {
+        for lane in Self::lanes(state, queues) {
             if left == 0 {
                 break;
             }
@@ -140,7 +140,7 @@ impl Core {
         runs
     }
 
-    fn lanes(&self, state: &State, queues: &[String]) -> Vec<LaneId> {
+    fn lanes(state: &State, queues: &[String]) -> Vec<LaneId> {
         let index = &state.books.index;
         let open = |name: &str| !state.paused.contains(name);
         if queues.is_empty() {

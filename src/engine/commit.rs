@@ -50,6 +50,7 @@ struct Waiting {
 
 /// What the committer is asked for.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not one state")]
 struct Wanted {
     sync_to: Lsn,
     /// Something was staged that nobody waits for.

@@ -298,7 +298,7 @@ impl Core {
     fn carry(&self, mut parcels: Vec<Parcel>) -> Result<()> {
         let frame_bytes_max = self.scaled.batch_bytes_max / 16;
         while !parcels.is_empty() {
-            let mut stamped = self.stamp(&parcels)?;
+            let mut stamped = self.stamp(&parcels);
             let mut bytes = 0;
             let fits = stamped
                 .iter()
@@ -321,7 +321,7 @@ impl Core {
         Ok(())
     }
 
-    fn stamp(&self, parcels: &[Parcel]) -> Result<Vec<Stamped>> {
+    fn stamp(&self, parcels: &[Parcel]) -> Vec<Stamped> {
         let mut stamped = Vec::new();
         for (at, parcel) in parcels.iter().enumerate() {
             match &parcel.load {
@@ -351,7 +351,7 @@ impl Core {
                 }
             }
         }
-        Ok(stamped)
+        stamped
     }
 
     /// Stages those of the stamped that still stand as they did, in one frame.

@@ -140,7 +140,7 @@ impl Core {
                 return Ok(Try::Done(None));
             }
             if let Some(other) = taken_key(state, id, change) {
-                return Ok(Try::Done(Some((Answer::Duplicate(other), self.ticket_at(state)))));
+                return Ok(Try::Done(Some((Answer::Duplicate(other), Self::ticket_at(state)))));
             }
             if !self.make_room(state, bytes, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));
@@ -154,13 +154,13 @@ impl Core {
         })
     }
 
-    fn ticket_at(&self, state: &State) -> Ticket {
+    fn ticket_at(state: &State) -> Ticket {
         Ticket { lsn: state.stage.tail(), level: Durability::Sync }
     }
 
     /// The staged tail, for answers that say how things stand.
     pub(super) fn seen_so_far(&self) -> Ticket {
-        self.ticket_at(&self.state.lock())
+        Self::ticket_at(&self.state.lock())
     }
 
     /// No job of this queue is granted any more, until it is resumed. Durable.
@@ -186,7 +186,7 @@ impl Core {
         let bytes = entries_len([&Entry::new(0, &Record::Cell(cell.clone()))]);
         self.attempt(|state| {
             if state.paused.contains(queue) == paused {
-                return Ok(Try::Done(self.ticket_at(state)));
+                return Ok(Try::Done(Self::ticket_at(state)));
             }
             if !self.make_room(state, bytes, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));

@@ -71,7 +71,9 @@ pub use recover::{IndexOrigin, RecoveryReport};
 pub(crate) use services::Engine;
 pub use settings::Durability;
 pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
-pub(crate) use settle::{CellSet, Settle};
+#[cfg(test)]
+pub(crate) use settle::CellSet;
+pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
 
 /// An opened directory: what its verbs and services share.
@@ -112,10 +114,6 @@ impl Core {
         &self.report
     }
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     /// The limits of this directory.
     pub(crate) fn limits(&self) -> Scaled {
         self.scaled
@@ -127,17 +125,19 @@ impl Core {
     }
 
     /// Carried size of all live jobs and cells, bytes.
+    #[cfg(test)]
     pub(crate) fn live_bytes(&self) -> u64 {
         self.state.lock().books.ledger.bytes()
     }
 
     /// Compares ledger, index and counters with each other (C9); says what does not add up.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub(crate) fn check_books(&self) -> std::result::Result<(), String> {
         self.state.lock().books.check()
     }
 
     /// Leases this process has out.
+    #[cfg(test)]
     pub(crate) fn leases(&self) -> usize {
         self.state.lock().leases.len()
     }

@@ -5,7 +5,6 @@
 //! * A saved index only shortens the replay. Whatever is wrong with it, the log alone gives the same books (P9).
 //! * What the log itself shows as missing or damaged is an error, never a shorter log.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::Disk;
@@ -163,7 +162,7 @@ pub(super) fn identify(
         return Ok((identity, false));
     }
     let segments = disk.list("log").unwrap_or_default();
-    if segments.iter().any(|name| name.ends_with(".seg")) {
+    if segments.iter().any(|name| name.contains(".seg")) {
         return Err(Error::new(
             ErrorKind::Corrupt,
             format!("corrupt: {} is missing but there are segments; restore it from a backup", disk.display("format")),

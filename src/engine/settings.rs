@@ -36,6 +36,7 @@ pub(crate) enum IndexChoice {
     /// In sled, below `index/`.
     Sled,
     /// In memory that outlives the handle (the simulator).
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the crash lanes"))]
     Memory(MemoryHandle),
     /// Nowhere: every open reads the whole log.
     None,
@@ -78,7 +79,7 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
         let len = self.segment_bytes;
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_DEFAULT * 4).contains(&len) || len % 4096 != 0 {
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_DEFAULT * 4).contains(&len) || !len.is_multiple_of(4096) {
             return Err(Error::invalid(format!(
                 "segment_bytes={len}: must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {}",
                 SEGMENT_BYTES_DEFAULT * 4

@@ -50,8 +50,6 @@ pub(super) enum Try<T> {
     NoRoom(Class),
     /// Come back when this is reached.
     After(Ticket),
-    /// Something moved between two looks; look again.
-    Again,
 }
 
 impl Core {
@@ -93,7 +91,6 @@ impl Core {
                 }
                 (Try::NoRoom(class), _) => self.wait_room(class, heard)?,
                 (Try::After(ticket), _) => self.wait(ticket)?,
-                (Try::Again, _) => {}
             }
         }
     }

@@ -26,7 +26,7 @@ impl Core {
         let mut promoted = 0;
         loop {
             let now = self.clock.now_ms();
-            let step = self.attempt(|state| self.promote_some(state, now))?;
+            let step = self.attempt(|state| Ok(self.promote_some(state, now)))?;
             promoted += step;
             if step == 0 {
                 return Ok(promoted);
@@ -35,19 +35,19 @@ impl Core {
         }
     }
 
-    fn promote_some(&self, state: &mut State, now: Millis) -> Result<Try<u64>> {
+    fn promote_some(&self, state: &mut State, now: Millis) -> Try<u64> {
         let Some((run_at, id)) = state.books.index.due_key(now, PROMOTE_JOBS_MAX) else {
-            return Ok(Try::Done(0));
+            return Try::Done(0);
         };
         let due = Due { run_at, id: id.0 };
         let entry = Entry::new(0, &Record::Due(due));
         if !self.make_room(state, entries_len([&entry]), Class::Closing) {
-            return Ok(Try::NoRoom(Class::Closing));
+            return Try::NoRoom(Class::Closing);
         }
         self.put_one(state, entry);
         let mut moved = 0;
         state.books.due(&due, |_, _| moved += 1);
-        Ok(Try::Done(moved))
+        Try::Done(moved)
     }
 
     /// Takes back every lease taken by hand that has run out. Gives how many.

@@ -54,6 +54,7 @@ impl std::error::Error for DecodeError {}
 
 /// A job record at a glance: what replay needs, without owning errors, tags, metadata or args.
 #[derive(Clone)]
+#[cfg_attr(not(test), allow(dead_code, reason = "replay takes what it needs; the tests compare all of it"))]
 pub(crate) struct Peek<'a> {
     pub(crate) cause: Cause,
     pub(crate) removes: Option<Removes>,

@@ -5,7 +5,6 @@
 //!
 //! Never here: deciding what a job becomes (`job::next`), reading records (`engine`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{Core, Engine, UPKEEP_SLEEP_MAX};
@@ -13,13 +12,13 @@ use crate::error::Result;
 
 /// Runs upkeep on a thread of its own, as long as the handle lives.
 pub(crate) fn start(engine: &Engine) -> Result<()> {
-    engine.spawn("backlog-upkeep", life)
+    engine.spawn("backlog-upkeep", |core| life(&core))
 }
 
-fn life(core: Arc<Core>) {
+fn life(core: &Core) {
     while !core.stopping() {
         let heard = core.upkeep.heard();
-        let rest = match step(&core) {
+        let rest = match step(core) {
             Ok(rest) => rest,
             // The handle's end: everybody else hears of it too.
             Err(_) if core.poisoned().is_some() => return,
