@@ -199,8 +199,8 @@ fn a_pool_is_refused_that_could_not_do_what_it_says() {
 fn the_next_job_is_taken_before_the_ack_is_on_disk() {
     let store = Twin::new();
     store.change(|held| held.disk_hangs = true);
-    let pool = workers(&store).handle(|_: Add, _| Ok(())).concurrency(1).start().unwrap();
     let ids: Vec<u64> = (0..20).map(|_| store.add("add", r#"{"n":1}"#)).collect();
+    let pool = workers(&store).handle(|_: Add, _| Ok(())).concurrency(1).start().unwrap();
     // The one thread may wait for the disk only when nothing is left to run.
     store.until(|held| held.jobs.is_empty());
     assert_eq!(store.change(|held| (held.ended.len(), held.durable)), (ids.len(), 0));
