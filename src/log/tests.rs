@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 use crate::random::{Random, SeededRandom};
 
+use super::repair::Repaired;
+use super::stage::Appended;
 use super::*;
 
 mod commit;
