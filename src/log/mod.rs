@@ -45,6 +45,3 @@ pub(crate) use parse::{Frame, RecordView};
 pub(crate) use stage::{Class, RESERVE, Room, Stage, frame_bytes_max};
 pub(crate) use survey::Survey;
 pub(crate) use verify::verify;
-
-#[cfg(test)]
-use self::{repair::Repaired, stage::Appended, verify::Verified};

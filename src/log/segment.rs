@@ -37,6 +37,7 @@ pub(super) const FOLDER: &str = "log";
 
 const MAGIC: &[u8; 8] = b"BKLGSEGM";
 const CRC_AT: usize = HEADER_BYTES - 4;
+pub(super) const SALT_AT: usize = 64;
 
 /// What position lies where. All segments have one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl Header {
         put(&mut block, 40, &Geometry::new(self.segment_bytes).base(self.segment).0.to_le_bytes());
         put(&mut block, 48, &self.segment_bytes.to_le_bytes());
         put(&mut block, 56, &self.epoch.to_le_bytes());
-        put(&mut block, 64, &self.salt.to_le_bytes());
+        put(&mut block, SALT_AT, &self.salt.to_le_bytes());
         let crc = crc32fast::hash(block.get(..CRC_AT).unwrap_or_default());
         put(&mut block, CRC_AT, &crc.to_le_bytes());
         block
@@ -171,7 +172,7 @@ impl Header {
                 segment: SegmentId(u64_at(block, 32)?),
                 segment_bytes: u32_at(block, 48)?,
                 epoch: u64_at(block, 56)?,
-                salt: u64_at(block, 64)?,
+                salt: u64_at(block, SALT_AT)?,
             };
             Some(header)
         };

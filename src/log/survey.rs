@@ -19,19 +19,23 @@
 //!
 //! Never here: changing anything (`repair`), what frames say (`engine`).
 
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::commit::Raw;
-use super::files::open;
+use super::files::{again, open};
 use super::folder::{Folder, Found, Verdict};
 use super::frame::Seed;
 use super::identity::Identity;
 use super::parse::Frame;
-use super::segment::{Geometry, HEADER_BYTES, Header, next, path};
+use super::segment::{Geometry, SALT_AT, next, path};
 use super::tail::{Tail, find_end};
 use super::walk::{self, Source};
 use super::window::{GLIMPSE, Window};
@@ -67,6 +71,9 @@ pub(crate) struct Survey {
     pub(super) spares: Vec<u64>,
     pub(super) temporary: bool,
     pub(super) tail: Tail,
+    owner: Owner,
+    /// Files kept open for reading, the oldest first.
+    opened: Mutex<VecDeque<(SegmentId, Arc<dyn DiskFile>)>>,
 }
 
 /// Is the directory ours while we look?
@@ -102,7 +109,7 @@ impl Survey {
         let Some(top) = top_segment(&**disk, geometry, &folder)? else {
             let tail = Tail::fresh(geometry);
             let empty = (Vec::new(), Vec::new(), Vec::new(), None);
-            return Ok(Self::assemble(disk, identity, folder, empty, tail));
+            return Ok(Self::assemble(disk, identity, owner, folder, empty, tail));
         };
         let mut tail = find_end(&**disk, geometry, &folder, top)?;
         if owner == Owner::Another {
@@ -111,12 +118,13 @@ impl Survey {
             tail.judge(&**disk)?;
         }
         let parts = split(&**disk, &folder, tail.segment);
-        Ok(Self::assemble(disk, identity, folder, parts, tail))
+        Ok(Self::assemble(disk, identity, owner, folder, parts, tail))
     }
 
     fn assemble(
         disk: &Arc<dyn Disk>,
         identity: &Identity,
+        owner: Owner,
         folder: Folder,
         (chain, prepared, refuse, below): (Vec<Sound>, Vec<Sound>, Vec<SegmentId>, Option<Below>),
         tail: Tail,
@@ -133,6 +141,8 @@ impl Survey {
             spares: folder.spares,
             temporary: folder.temporary,
             tail,
+            owner,
+            opened: Mutex::default(),
         }
     }
 
@@ -230,21 +240,28 @@ impl Survey {
         walk::walk(self, from, self.tail.end, visit)
     }
 
-    /// Reads one record, for opens that only read. `Invalid`: its owner recycled the segment; start over.
+    /// Reads one record, for opens that only read. `Invalid`: the living owner recycled the segment; start over.
     pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
-        let raw = walk::read(self, place, id);
-        let segment = self.geometry.segment_of(place.lsn);
-        // An owner may have recycled the file under us: then its header tells another story.
-        if self.still_there(segment) { raw } else { Err(self.gone(segment)) }
+        walk::read(self, place, id)
     }
 
-    fn still_there(&self, id: SegmentId) -> bool {
-        let mut block = vec![0; HEADER_BYTES];
-        let header = open(&*self.disk, &path(id), Access::Read)
-            .ok()
-            .and_then(|file| file.read_exact_at(&mut block, 0).ok())
-            .and_then(|()| Header::decode(&block).ok());
-        header.is_some_and(|header| self.salt(id) == Some(header.salt))
+    fn file(&self, id: SegmentId) -> Result<Arc<dyn DiskFile>> {
+        const KEPT: usize = 16;
+        let held = self.opened.lock().iter().find(|(held, _)| *held == id).map(|(_, file)| Arc::clone(file));
+        if let Some(file) = held {
+            return Ok(file);
+        }
+        let file = match again(|| self.disk.open(&path(id), Access::Read)) {
+            Ok(file) => file,
+            Err(e) if self.owner == Owner::Another && e.kind() == io::ErrorKind::NotFound => return Err(self.gone(id)),
+            Err(e) => return Err(unreadable(&*self.disk, id, e)),
+        };
+        let mut opened = self.opened.lock();
+        if opened.len() == KEPT {
+            opened.pop_front();
+        }
+        opened.push_back((id, Arc::clone(&file)));
+        Ok(file)
     }
 
     fn salt(&self, id: SegmentId) -> Option<u64> {
@@ -259,15 +276,21 @@ impl Source for Survey {
 
     fn segment(&self, id: SegmentId) -> Result<(Arc<dyn DiskFile>, Seed)> {
         let salt = self.salt(id).ok_or_else(|| missing(&*self.disk, id))?;
-        Ok((open(&*self.disk, &path(id), Access::Read)?, Seed::new(salt)))
+        Ok((self.file(id)?, Seed::new(salt)))
     }
 
     fn shown(&self, id: SegmentId) -> String {
         self.disk.display(&path(id))
     }
 
-    fn holds(&self, _: SegmentId) -> bool {
-        true
+    /// A living owner may recycle a file that we hold open; the new header comes before anything else changes.
+    fn holds(&self, id: SegmentId) -> bool {
+        let unchanged = |file: Arc<dyn DiskFile>| {
+            let mut salt = [0; 8];
+            let read = file.read_exact_at(&mut salt, SALT_AT as u64);
+            read.is_ok() && self.salt(id) == Some(u64::from_le_bytes(salt))
+        };
+        self.owner == Owner::Us || self.file(id).is_ok_and(unchanged)
     }
 }
 
@@ -305,7 +328,7 @@ fn top_segment(disk: &dyn Disk, geometry: Geometry, folder: &Folder) -> Result<O
     }
 }
 
-pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: std::io::Error) -> Error {
+pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: io::Error) -> Error {
     Error::io(format!("cannot read {}", disk.display(&path(id))), e)
 }
 

@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 use crate::random::{Random, SeededRandom};
 
+use super::repair::Repaired;
+use super::stage::Appended;
 use super::*;
 
 mod commit;
@@ -204,7 +206,7 @@ impl Rig {
         if self.trimmed < oldest.0 {
             self.trimmed = oldest.0;
             self.story.borrow_mut().trim_staged = oldest.0;
-            if self.stage.room(frame_len([0].into_iter()), 0, Class::Closing) == Room::Here {
+            if self.stage.room(frame_len([0].into_iter()), 0, Class::Carrying) == Room::Here {
                 self.stage_trim();
             } else {
                 return Ok(());
@@ -218,7 +220,7 @@ impl Rig {
         self.commit()?;
         let tail = self.stage.tail();
         assert_eq!(self.log.durable(), tail);
-        if self.append_as(Flags::CLOSED, 16, Class::Closing) {
+        if self.append_as(Flags::CLOSED, 16, Class::Carrying) {
             self.commit()?;
         }
         Ok(())

@@ -36,7 +36,7 @@ pub(super) trait Source {
     }
 
     fn gone(&self, id: SegmentId) -> Error {
-        Error::invalid(format!("file={}: the segment is no longer in the log; look its jobs up again", self.shown(id)))
+        Error::invalid(format!("file={}: the segment was removed from the log meanwhile; look again", self.shown(id)))
     }
 
     fn unreadable(&self, id: SegmentId, e: std::io::Error) -> Error {

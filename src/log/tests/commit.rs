@@ -49,9 +49,9 @@ fn the_seal_is_synced_before_the_next_segment_gets_a_byte() {
     let mut rig = Rig::ready().reopen().unwrap();
     let before = rig.sim.ops();
     while rig.stage.tail() < rig.log.first_frame(SegmentId(3)) {
-        assert!(rig.append_as(Flags::NONE, 3000, Class::Closing));
+        assert!(rig.append_as(Flags::NONE, 3000, Class::Carrying));
     }
-    assert!(rig.append_as(Flags::NONE, 10, Class::Closing));
+    assert!(rig.append_as(Flags::NONE, 10, Class::Carrying));
     // One push over two rotations.
     rig.push().unwrap();
     let trace = &rig.sim.trace()[before..];

@@ -110,7 +110,7 @@ pub(super) fn goes_on(image: &SimDisk, story: &Story) -> std::result::Result<(),
     check_prefix(&rig.told(), &survey, recovered)?;
     // Into the segments that were found prepared.
     let through = rig.log.ready_through();
-    while rig.append_as(Flags::NONE, 14_000, Class::Closing) {
+    while rig.append_as(Flags::NONE, 14_000, Class::Carrying) {
         if rig.log.segment_of(rig.stage.tail()) == through {
             break;
         }

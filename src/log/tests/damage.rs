@@ -1,5 +1,6 @@
 //! What is damaged or missing is reported with its file, or was never vouched for.
 
+use super::super::verify::Verified;
 use super::*;
 use crate::disk::simulated::CrashMode;
 

@@ -76,6 +76,7 @@ fn a_frame_with_two_records_never_changes() {
         )
     );
     assert_eq!(bytes.len(), frame_len([5, 8].into_iter()));
+    assert!(include_str!("../../docs/format.md").contains(&hex(&bytes)), "the page for users shows these bytes");
 
     let room = Geometry::new(SEGMENT).room(at(4096));
     let head = parse::head(&bytes, at(4096), room).unwrap();

@@ -51,13 +51,13 @@ fn a_full_disk_answers_full_and_leaves_nothing_behind() {
 fn a_full_disk_does_not_stop_the_commit_path_nor_a_reopening() {
     let mut rig = Rig::ready();
     rig.sim.set_capacity(rig.sim.used());
-    while rig.append_as(0, 9000, Class::Closing) {
+    while rig.append_as(0, 9000, Class::Carrying) {
         rig.commit().unwrap();
     }
     assert_eq!(rig.log.current(), SegmentId(4));
     let mut rig = rig.reopen().unwrap();
     assert_eq!(rig.log.ready_through(), SegmentId(4), "no room for another");
-    rig.append_as(0, 9, Class::Closing);
+    rig.append_as(0, 9, Class::Carrying);
     rig.commit().unwrap();
     // Space that is freed inside comes back as spare, and is enough.
     rig.trim(true).unwrap();
@@ -101,7 +101,7 @@ fn every_failing_call_of_the_maker_leaves_no_half_made_file_under_a_segments_nam
                     assert_eq!(rig.log.segment_files(), spare_kept, "the spare was used, not lost: k={k} {fault:?}");
                 }
                 // All of them can be written into.
-                while rig.append_as(0, 9000, Class::Closing) {}
+                while rig.append_as(0, 9000, Class::Carrying) {}
                 rig.commit().unwrap();
                 let image = rig.sim.crash_image(rig.sim.ops(), CrashMode::DropUnsynced);
                 check_prefix(&rig.told(), &look(&image).unwrap(), rig.log.durable()).unwrap();
@@ -130,7 +130,7 @@ fn old_frames_of_a_recycled_segment_never_come_back() {
     let recycled = rig.log.make_segment(1).unwrap();
     assert!(rig.sim.read_file(&path(recycled.0))[5000..].iter().any(|byte| *byte != 0), "it does hold old frames");
     while rig.log.current() < recycled {
-        assert!(rig.append_as(0, 3000, Class::Closing));
+        assert!(rig.append_as(0, 3000, Class::Carrying));
         rig.commit().unwrap();
     }
     let survey = look(&rig.sim).unwrap();
@@ -218,7 +218,7 @@ fn a_removal_that_failed_goes_on_where_it_stopped_and_its_file_is_not_used_befor
     for recycle in [false, true] {
         for call in [Call::Rename, Call::Remove, Call::SyncDir] {
             let mut rig = reached(3);
-            rig.append_as(0, 0, Class::Closing);
+            rig.append_as(0, 0, Class::Carrying);
             rig.trimmed = 1;
             rig.stage_trim();
             rig.story.borrow_mut().trim_staged = 1;

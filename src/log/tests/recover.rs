@@ -106,7 +106,7 @@ fn a_close_that_was_not_synced_counts_only_once_it_is_made_true() {
     let mut rig = Rig::ready();
     assert!(rig.append(200));
     rig.commit().unwrap();
-    assert!(rig.append_as(Flags::CLOSED, 0, Class::Closing));
+    assert!(rig.append_as(Flags::CLOSED, 0, Class::Carrying));
     rig.push().unwrap();
     rig.sim.fail_call(0, Fault::eio().on(&[Call::SyncData]));
     rig.sync().unwrap_err();
@@ -120,7 +120,7 @@ fn a_close_that_was_not_synced_counts_only_once_it_is_made_true() {
 fn a_closed_frame_that_vouches_for_less_than_everything_is_no_clean_close() {
     let mut rig = Rig::ready();
     assert!(rig.append(200));
-    assert!(rig.append_as(Flags::CLOSED, 0, Class::Closing));
+    assert!(rig.append_as(Flags::CLOSED, 0, Class::Carrying));
     rig.commit().unwrap();
     assert!(!look(&rig.sim).unwrap().clean());
 }
@@ -212,7 +212,7 @@ fn a_prepared_segment_whose_name_was_only_in_the_cache_is_not_built_on() {
     let mut rig = Rig::on(&killed, &Rc::default()).unwrap();
     assert_eq!(rig.log.ready_through(), SegmentId(3));
     while rig.log.current() < SegmentId(3) {
-        assert!(rig.append_as(0, 9000, Class::Closing));
+        assert!(rig.append_as(0, 9000, Class::Carrying));
         rig.commit().unwrap();
     }
     let image = killed.crash_image(killed.ops(), CrashMode::DropUnsynced);
@@ -268,8 +268,15 @@ fn a_reader_is_told_when_its_segment_was_recycled() {
     let old = rig.told().written[1];
     let place = Place { lsn: Lsn(old.start.0 + 32), len: record_len(old.body_len) };
     assert_eq!(survey.read(place, old.number).unwrap().body, body_of(old.number, old.body_len));
+    let late = Survey::look_beside(&door(&rig.sim), &identity).unwrap();
     rig.trim(true).unwrap();
-    assert_eq!(survey.read(place, old.number).unwrap_err().kind(), ErrorKind::Invalid);
+    // Held open, the bytes are still those.
+    assert_eq!(survey.read(place, old.number).unwrap().body, body_of(old.number, old.body_len));
+    rig.log.make_segment(5).unwrap();
+    for survey in [survey, late] {
+        assert_eq!(survey.read(place, old.number).unwrap_err().kind(), ErrorKind::Invalid);
+        rig.log.drop_surplus(1).unwrap();
+    }
 }
 
 #[test]

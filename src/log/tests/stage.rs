@@ -44,29 +44,30 @@ fn a_segment_filled_to_the_last_byte_reopens() {
 }
 
 #[test]
-fn the_last_two_prepared_segments_are_kept_for_closing_records() {
+fn the_last_two_prepared_segments_are_kept_for_closing_records_and_the_last_for_compaction() {
     let mut rig = Rig::ready();
     let fresh = frame_bytes_max(SEGMENT) - 100;
     assert_eq!(rig.log.ready_through(), SegmentId(4));
     let fill = |rig: &mut Rig| {
-        while rig.stage.room(5000, 0, Class::Closing) == Room::Here {
-            rig.append_as(0, 5000 - 48, Class::Closing);
+        while rig.stage.room(5000, 0, Class::Carrying) == Room::Here {
+            rig.append_as(0, 5000 - 48, Class::Carrying);
         }
     };
     fill(&mut rig);
     assert_eq!(rig.stage.room(fresh, 50, Class::Ordinary), Room::NextSegment);
     rig.stage.rotate();
     fill(&mut rig);
-    for _ in 0..2 {
+    for closing in [Room::NextSegment, Room::Wait] {
         assert_eq!(rig.stage.room(fresh, 50, Class::Ordinary), Room::Wait);
-        assert_eq!(rig.stage.room(fresh, 50, Class::Closing), Room::NextSegment);
+        assert_eq!(rig.stage.room(fresh, 50, Class::Closing), closing, "the last one is for compaction");
+        assert_eq!(rig.stage.room(fresh, 50, Class::Carrying), Room::NextSegment);
         rig.stage.rotate();
         fill(&mut rig);
     }
-    assert_eq!(rig.stage.room(fresh, 50, Class::Closing), Room::Wait);
+    assert_eq!(rig.stage.room(fresh, 50, Class::Carrying), Room::Wait);
     rig.log.make_segment(1).unwrap();
     assert_eq!(rig.stage.room(fresh, 50, Class::Ordinary), Room::Wait);
-    assert_eq!(rig.stage.room(fresh, 50, Class::Closing), Room::NextSegment);
+    assert_eq!(rig.stage.room(fresh, 50, Class::Carrying), Room::NextSegment);
     // Freed segments bring ordinary work back.
     rig.commit().unwrap();
     rig.prepare().unwrap();
@@ -87,8 +88,8 @@ fn surplus_prepared_segments_go_and_one_always_stays() {
     let names = rig.sim.file_names();
     assert_eq!(names.iter().filter(|name| name.ends_with(".seg")).count(), 2, "{names:?}");
     // What is staged ahead is not surplus.
-    while rig.stage.room(5000, 0, Class::Closing) == Room::Here {
-        rig.append_as(0, 5000 - 48, Class::Closing);
+    while rig.stage.room(5000, 0, Class::Carrying) == Room::Here {
+        rig.append_as(0, 5000 - 48, Class::Carrying);
     }
     rig.stage.rotate();
     rig.log.drop_surplus(0).unwrap();
