@@ -76,10 +76,15 @@ pub(crate) struct Meta {
     pub(crate) engine: Vec<u8>,
 }
 
+/// Low keys and packed leaves.
+pub(super) type Leaves = Vec<(Box<[u8]>, Arc<[u8]>)>;
+/// Low keys and sealed values.
+pub(super) type Values = Vec<(Box<[u8]>, Vec<u8>)>;
+
 /// The changed leaves of one tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
-    pub(super) puts: Vec<(Box<[u8]>, Arc<[u8]>)>,
+    pub(super) puts: Leaves,
     /// Keys of the last freeze that are no more.
     pub(super) removed: Vec<Box<[u8]>>,
 }
@@ -107,6 +112,7 @@ impl Delta {
     }
 
     /// Nothing changed since the last freeze.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         !self.whole && self.trees.iter().all(|tree| tree.puts.is_empty() && tree.removed.is_empty())
     }
@@ -123,13 +129,14 @@ pub(super) struct Digest {
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(super) meta: Meta,
+    #[cfg_attr(not(test), allow(dead_code, reason = "the store counts on by itself"))]
     pub(super) number: u64,
     /// What the meta says of each tree of [`Tree::ALL`].
     pub(super) digests: [Digest; Tree::ALL.len()],
     /// The engine's bytes did not come back as they were saved.
     pub(super) damage: Option<String>,
     /// Keys and sealed values of each tree but the engine's, in order.
-    pub(super) trees: [Vec<(Box<[u8]>, Vec<u8>)>; INDEX_TREES],
+    pub(super) trees: [Values; INDEX_TREES],
 }
 
 impl Snapshot {
@@ -138,6 +145,7 @@ impl Snapshot {
     }
 
     /// Which checkpoint it is, counted from 1.
+    #[cfg(test)]
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

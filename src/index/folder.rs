@@ -30,6 +30,17 @@ pub(super) fn bytes(root: &Path) -> u64 {
     below(&root.join("index"))
 }
 
+/// Makes a folder for nobody else to look into; one that is there is fine.
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// The paths of one backlog's index.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
@@ -96,17 +107,6 @@ impl Folder {
             notes.push(format!("index moved to index.aside unread: {why}"));
         }
         Ok(())
-    }
-
-    /// Makes the folder, for nobody else to look into.
-    pub(super) fn make(&self, path: &Path) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        }
     }
 
     /// `index.new` takes the place of `index`. Cut anywhere, [`tidy`](Self::tidy) finds one of both whole.

@@ -99,6 +99,7 @@ impl Keeper {
     }
 
     /// The memory twin on a thread of its own, as sled is kept.
+    #[cfg(test)]
     pub(crate) fn memory_on_thread(handle: &MemoryHandle, patience: Patience) -> Self {
         Self::on_thread(Box::new(handle.store(true)), patience, Arc::default())
     }

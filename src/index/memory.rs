@@ -3,6 +3,9 @@
 //! It keeps checkpoints by the same steps as the real one ([`super::versions`]) and remembers what stood after each
 //! save, so that a test can reopen "as of save n" beside a log cut at the same moment.
 
+#[cfg(test)]
+mod lies;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +14,10 @@ use parking_lot::{Condvar, Mutex};
 
 use super::delta::{Delta, Meta, Tree};
 use super::store::{Loaded, Saved, Store, StoreError};
-use super::versions::{self, Shelf, Versions, Write};
+use super::versions::{Shelf, Versions, Write};
 
 /// How a store can fail its owner.
+#[cfg_attr(not(test), allow(dead_code, reason = "tests tell it to lie"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// Nothing was ever saved.
@@ -72,6 +76,7 @@ impl fmt::Debug for MemoryHandle {
 }
 
 impl MemoryHandle {
+    #[cfg_attr(not(test), allow(dead_code, reason = "the twin is for tests"))]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -81,85 +86,6 @@ impl MemoryHandle {
         self.0.state.lock().history.len()
     }
 
-    /// Writes so far, of all saves and loads together.
-    pub(crate) fn writes(&self) -> usize {
-        self.0.state.lock().writes
-    }
-
-    /// A new, independent store holding what stood after save `n` (0: nothing).
-    pub(crate) fn as_of(&self, n: usize) -> Self {
-        let mut history = self.0.state.lock().history.clone();
-        history.truncate(n);
-        Self::holding(history.last().cloned().unwrap_or_default(), history)
-    }
-
-    /// A new, independent store holding what stands now, the middle of a save included.
-    pub(crate) fn fork(&self) -> Self {
-        let state = self.0.state.lock();
-        Self::holding(state.content.clone(), state.history.clone())
-    }
-
-    fn holding(content: Content, history: Vec<Content>) -> Self {
-        let state = State { content, history, ..State::default() };
-        Self(Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }))
-    }
-
-    /// What is kept changes at once, what calls do from the next call on.
-    pub(crate) fn lie(&self, lie: Lie) {
-        let mut state = self.0.state.lock();
-        match lie {
-            Lie::LostEverything => state.content = Content::default(),
-            Lie::Older(n) => {
-                state.content = n.checked_sub(1).and_then(|at| state.history.get(at)).cloned().unwrap_or_default();
-            }
-            Lie::Holed(n) => state.content.punch(n),
-            Lie::Garbled(n) => state.content.flip(n),
-            Lie::NewerThanLog => {
-                let forged = state.content.meta.as_deref().and_then(versions::claim_beyond);
-                state.content.meta = forged;
-            }
-            Lie::FailsAfter(n) => state.writes_left = Some(n),
-            Lie::Fails | Lie::Panics | Lie::Hangs => state.lie = Some(lie),
-        }
-    }
-
-    /// Lets a hanging call return.
-    pub(crate) fn release(&self) {
-        self.0.state.lock().lie = None;
-        self.0.released.notify_all();
-    }
-
-    /// Bits that [`Lie::Garbled`] can flip.
-    pub(crate) fn bits(&self) -> usize {
-        let state = self.0.state.lock();
-        let values = state.content.trees.iter().flat_map(BTreeMap::values).map(|value| value.len());
-        (values.sum::<usize>() + state.content.meta.as_ref().map_or(0, Vec::len)) * 8
-    }
-
-    /// Values that [`Lie::Holed`] can lose.
-    pub(crate) fn values(&self) -> usize {
-        self.0.state.lock().content.trees.iter().map(BTreeMap::len).sum()
-    }
-
-    /// Puts back every value of save `n` that a newer one replaced, under the newer one's key; gives how many.
-    #[cfg(test)]
-    pub(super) fn mix_with_older(&self, n: usize) -> usize {
-        let mut state = self.0.state.lock();
-        let Some(older) = n.checked_sub(1).and_then(|at| state.history.get(at)).cloned() else { return 0 };
-        let mut mixed = 0;
-        for (tree, older) in state.content.trees.iter_mut().zip(&older.trees) {
-            for (key, value) in tree.iter_mut() {
-                let low = |key: &[u8]| key.len().checked_sub(8).and_then(|at| key.get(..at).map(<[u8]>::to_vec));
-                let old = older.iter().find(|old| low(old.0) == low(key)).map(|old| Arc::clone(old.1));
-                if let Some(old) = old.filter(|old| old != value) {
-                    *value = old;
-                    mixed += 1;
-                }
-            }
-        }
-        mixed
-    }
-
     /// The store itself; `may_hang`: it has a thread of its own.
     pub(super) fn store(&self, may_hang: bool) -> MemoryStore {
         MemoryStore { handle: self.clone(), versions: Versions::default(), may_hang }
@@ -167,29 +93,6 @@ impl MemoryHandle {
 }
 
 impl Content {
-    fn punch(&mut self, n: usize) {
-        let all = self.trees.iter().map(BTreeMap::len).sum::<usize>().max(1);
-        let at = self.trees.iter().enumerate().flat_map(|(at, tree)| tree.keys().map(move |key| (at, key)));
-        let Some((at, key)) = at.clone().nth(n % all).map(|(at, key)| (at, key.clone())) else { return };
-        self.trees.get_mut(at).map(|tree| tree.remove(&key));
-    }
-
-    fn flip(&mut self, n: usize) {
-        let values = self.trees.iter().flat_map(BTreeMap::values).map(|value| value.len()).sum::<usize>();
-        let all = values + self.meta.as_ref().map_or(0, Vec::len);
-        let (mut byte, bit) = (n / 8 % all.max(1), n % 8);
-        for value in self.trees.iter_mut().flat_map(BTreeMap::values_mut) {
-            if byte < value.len() {
-                let mut garbled = value.to_vec();
-                garbled.get_mut(byte).into_iter().for_each(|byte| *byte ^= 1 << bit);
-                *value = garbled.into();
-                return;
-            }
-            byte -= value.len();
-        }
-        self.meta.as_mut().and_then(|meta| meta.get_mut(byte)).into_iter().for_each(|byte| *byte ^= 1 << bit);
-    }
-
     fn bytes(&self) -> u64 {
         let entries = self.trees.iter().flatten();
         entries.map(|(key, value)| (key.len() + value.len()) as u64).sum()
@@ -260,10 +163,10 @@ impl Store for MemoryStore {
         self.obey()?;
         let number = if delta.whole && !self.versions.is_empty() {
             // A new store beside the old one, then the swap.
-            let mut shelf = MemoryShelf { handle: &self.handle, aside: Some(Content::default()) };
+            let mut beside = MemoryShelf { handle: &self.handle, aside: Some(Content::default()) };
             let mut versions = Versions::after(self.versions.number());
-            let number = versions.save(&mut shelf, delta, meta)?;
-            if let Some(content) = shelf.aside {
+            let number = versions.save(&mut beside, delta, meta)?;
+            if let Some(content) = beside.aside {
                 self.handle.0.state.lock().content = content;
             }
             self.versions = versions;

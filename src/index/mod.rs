@@ -27,12 +27,15 @@ mod trust;
 mod varint;
 mod versions;
 
-pub(crate) use delta::{Delta, LoadError, Meta, Snapshot};
+pub(crate) use delta::{Meta, Snapshot};
 pub(crate) use keeper::{Keeper, Patience};
-pub(crate) use keys::{Cell, Entry, InFlight, Key, LaneId, Mismatch, Pick};
-pub(crate) use memory::{Lie, MemoryHandle};
+#[cfg(test)]
+pub(crate) use keys::{Cell, InFlight};
+pub(crate) use keys::{Entry, Key, LaneId, Mismatch, Pick};
+#[cfg(test)]
+pub(crate) use memory::Lie;
+pub(crate) use memory::MemoryHandle;
 pub(crate) use resident::Index;
-pub(crate) use store::{Saved, Store, StoreError};
 pub(crate) use trust::{Verdict, trust};
 
 #[cfg(test)]

@@ -114,6 +114,7 @@ impl Index {
     }
 
     /// Live jobs of all lanes, in the order of [`Phase::ALL`].
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn totals(&self) -> [u64; 6] {
         self.lanes.totals()
     }
@@ -128,12 +129,14 @@ impl Index {
     }
 
     /// `(run_at, id, lane, priority)` in order, from a key on.
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn scheduled_from(&self, from: (Millis, JobId)) -> impl Iterator<Item = (Millis, JobId, LaneId, i16)> {
         let entries = self.scheduled.iter_from((from.0.0, from.1.0));
         entries.map(|((at, id), waiting)| (Millis(at), JobId(id), LaneId(waiting.lane), waiting.extra.cast_signed()))
     }
 
     /// Dead and parked jobs by time: `(at, id, lane, phase)`, from a key on.
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn dead_from(&self, from: (Millis, JobId)) -> impl Iterator<Item = (Millis, JobId, LaneId, Phase)> {
         let parked = u16::from(Phase::Parked.code());
         self.dead.iter_from((from.0.0, from.1.0)).map(move |((at, id), waiting)| {
@@ -143,11 +146,13 @@ impl Index {
     }
 
     /// Held jobs by id.
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn held_from(&self, id: JobId) -> impl Iterator<Item = (JobId, LaneId)> {
         self.held.iter_from((0, id.0)).map(|((_, id), waiting)| (JobId(id), LaneId(waiting.lane)))
     }
 
     /// Ready jobs of a lane, best first: `(priority, id)`.
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn ready(&self, lane: LaneId) -> impl Iterator<Item = (i16, JobId)> {
         let runs = self.ready.iter_from((lane.0, 0, 0)).take_while(move |((of, _, _), _)| *of == lane.0);
         runs.flat_map(|((_, rank, first), len)| {
@@ -156,6 +161,7 @@ impl Index {
     }
 
     /// Own estimate of the heap bytes held.
+    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn ram_bytes(&self) -> usize {
         self.jobs.ram_bytes()
             + self.ready.ram_bytes()

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::delta::{Changes, Delta, Digest, INDEX_TREES, LoadError, Snapshot, Tree};
+use super::delta::{Changes, Delta, Digest, INDEX_TREES, Leaves, LoadError, Snapshot, Tree, Values};
 use super::packed::Packed;
 use super::resident::Index;
 use super::seal;
@@ -59,8 +59,6 @@ impl Index {
     }
 }
 
-type Leaves = Vec<(Box<[u8]>, Arc<[u8]>)>;
-
 fn load(mut snapshot: Snapshot, leaf_max: usize) -> Result<Index, String> {
     if let Some(damage) = snapshot.damage {
         return Err(damage);
@@ -95,7 +93,7 @@ fn load(mut snapshot: Snapshot, leaf_max: usize) -> Result<Index, String> {
 }
 
 /// Checks every value of a tree, and that none is missing.
-fn unseal(tree: Tree, values: Vec<(Box<[u8]>, Vec<u8>)>, expected: Digest) -> Result<Leaves, String> {
+fn unseal(tree: Tree, values: Values, expected: Digest) -> Result<Leaves, String> {
     let mut digest = Digest::default();
     let mut leaves = Vec::with_capacity(values.len());
     for (key, sealed) in values {

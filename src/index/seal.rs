@@ -50,8 +50,8 @@ pub(super) fn open<'a>(tree: Tree, key: &[u8], sealed: &'a [u8]) -> Result<Optio
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A leaf's part of its tree's digest.

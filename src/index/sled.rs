@@ -21,7 +21,7 @@ use std::time::Duration;
 use sled::transaction::ConflictableTransactionError;
 
 use super::delta::{Delta, Meta, Snapshot, Tree};
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::store::{Loaded, Saved, Store, StoreError};
 use super::versions::{Shelf, Versions, Write};
 
@@ -47,9 +47,9 @@ impl SledStore {
     }
 
     fn read(&mut self) -> Result<Option<Snapshot>, StoreError> {
-        let mut shelf = SledShelf::open(&self.folder, &self.folder.index(), self.lock_wait)?;
-        let (versions, snapshot) = Versions::load(&mut shelf)?;
-        self.shelf = Some(shelf);
+        let mut opened = SledShelf::open(&self.folder.index(), self.lock_wait)?;
+        let (versions, snapshot) = Versions::load(&mut opened)?;
+        self.shelf = Some(opened);
         self.versions = versions;
         Ok(snapshot)
     }
@@ -61,15 +61,15 @@ impl SledStore {
 
     fn save_whole(&mut self, delta: &Delta, meta: &Meta) -> Result<u64, StoreError> {
         self.folder.discard_new().map_err(|e| failed("cannot remove index.new", &e))?;
-        let mut shelf = SledShelf::open(&self.folder, &self.folder.new_index(), self.lock_wait)?;
+        let mut opened = SledShelf::open(&self.folder.new_index(), self.lock_wait)?;
         let mut versions = Versions::after(self.versions.number());
-        let number = versions.save(&mut shelf, delta, meta)?;
-        drop(shelf);
+        let number = versions.save(&mut opened, delta, meta)?;
+        drop(opened);
         self.shelf = None;
         self.still_wanted()?;
         self.folder.swap().map_err(|e| failed("cannot swap index.new", &e))?;
         self.folder.mark().map_err(|e| failed("cannot create index.opening", &e))?;
-        self.shelf = Some(SledShelf::open(&self.folder, &self.folder.index(), self.lock_wait)?);
+        self.shelf = Some(SledShelf::open(&self.folder.index(), self.lock_wait)?);
         self.folder.unmark().map_err(|e| failed("cannot remove index.opening", &e))?;
         self.versions = versions;
         Ok(number)
@@ -98,11 +98,11 @@ impl Store for SledStore {
 
     fn save(&mut self, delta: &Delta, meta: &Meta) -> Result<Saved, StoreError> {
         let number = match &mut self.shelf {
-            Some(shelf) if !delta.whole || self.versions.is_empty() => self.versions.save(shelf, delta, meta)?,
+            Some(open) if !delta.whole || self.versions.is_empty() => self.versions.save(open, delta, meta)?,
             _ => self.save_whole(delta, meta)?,
         };
         let file_bytes = match &self.shelf {
-            Some(shelf) => shelf.db.size_on_disk().map_err(|e| sled_failed("cannot tell its size", &e))?,
+            Some(open) => open.db.size_on_disk().map_err(|e| sled_failed("cannot tell its size", &e))?,
             None => 0,
         };
         Ok(Saved::new(number, self.versions.content_bytes(), file_bytes))
@@ -118,8 +118,8 @@ struct SledShelf {
 }
 
 impl SledShelf {
-    fn open(folder: &Folder, path: &Path, lock_wait: Duration) -> Result<Self, StoreError> {
-        folder.make(path).map_err(|e| failed("cannot make its folder", &e))?;
+    fn open(path: &Path, lock_wait: Duration) -> Result<Self, StoreError> {
+        folder::make(path).map_err(|e| failed("cannot make its folder", &e))?;
         let db = open_patiently(path, lock_wait)?;
         let tree = |name: &str| db.open_tree(name).map_err(|e| sled_failed("cannot open a tree", &e));
         let trees = Tree::ALL.into_iter().map(|of| tree(of.name())).collect::<Result<_, _>>()?;
@@ -143,7 +143,8 @@ fn open_patiently(path: &Path, lock_wait: Duration) -> Result<sled::Db, StoreErr
                 if waited >= lock_wait {
                     return Err(StoreError(format!("its lock was held for more than {lock_wait:?}")));
                 }
-                drop(never.recv_timeout(LOCK_RETRY));
+                // Times out, always.
+                let _ = never.recv_timeout(LOCK_RETRY);
                 waited += LOCK_RETRY;
             }
             Err(e) => return Err(sled_failed("cannot open it", &e)),
@@ -225,7 +226,7 @@ pub(super) fn save_watched(root: &Path, delta: &Delta, meta: &Meta, watch: &mut 
         }
     }
     let folder = Folder::new(root);
-    let shelf = SledShelf::open(&folder, &folder.index(), Duration::from_secs(2)).unwrap();
+    let shelf = SledShelf::open(&folder.index(), Duration::from_secs(2)).unwrap();
     let mut watched = Watched(shelf, watch);
     let mut versions = Versions::load(&mut watched).unwrap().0;
     versions.save(&mut watched, delta, meta).unwrap();

@@ -95,16 +95,12 @@ impl<L: Layout> Iterator for Decoder<'_, L> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        match L::decode(&self.before, &mut self.reader) {
-            Some(entry) => {
-                self.before = entry;
-                Some(entry)
-            }
-            None => {
-                // Not an end that `finished` would take for a good one.
-                self.left += 1;
-                None
-            }
+        let entry = L::decode(&self.before, &mut self.reader);
+        match entry {
+            Some(entry) => self.before = entry,
+            // Not an end that `finished` would take for a good one.
+            None => self.left += 1,
         }
+        entry
     }
 }

@@ -223,7 +223,7 @@ impl<L: Layout> Packed<L> {
 
 /// Where `key` stands; the ends first, since most work happens there.
 #[inline]
-fn position<K: Ord, V>(entries: &VecDeque<(K, V)>, key: K) -> Option<usize> {
+fn position<K: Ord + Copy, V>(entries: &VecDeque<(K, V)>, key: K) -> Option<usize> {
     if entries.front()?.0 == key {
         return Some(0);
     }

@@ -40,11 +40,11 @@ impl<L: Layout> Packed<L> {
         if whole {
             self.closed.iter_mut().for_each(|(low, leaf)| put(low, leaf));
         } else {
-            dirty.iter().for_each(|low| {
+            for low in &dirty {
                 if let Some(leaf) = self.closed.get_mut(low) {
                     put(low, leaf);
                 }
-            });
+            }
         }
         let gone = std::mem::take(&mut self.gone);
         if !whole {

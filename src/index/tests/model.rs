@@ -6,11 +6,13 @@ use super::shadow::{Shadow, assert_invariants, dump};
 use crate::ids::{JobId, Lsn, Millis, Phase, Place, Token};
 use crate::index::{Cell, Entry, InFlight, Index, Key, LaneId, Mismatch};
 
+type ModelCell = (Place, Option<Millis>, Vec<u8>);
+
 #[derive(Default)]
 pub(super) struct Model {
     jobs: BTreeMap<JobId, (Place, bool, Key)>,
     unique: HashMap<u128, JobId>,
-    cells: BTreeMap<(u8, Vec<u8>), (Place, Option<Millis>, Vec<u8>)>,
+    cells: BTreeMap<(u8, Vec<u8>), ModelCell>,
     next_id: u64,
     lsn: u64,
 }
@@ -64,7 +66,7 @@ fn wrong(key: Key) -> Key {
 pub(super) fn step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model, shrinking: bool) {
     match rng.u8(..if shrinking { 200 } else { 160 }) {
         0..50 => {
-            let id = if rng.u8(..8) == 0 { JobId(rng.u64(..model.next_id + 1)) } else { JobId(model.next_id) };
+            let id = if rng.u8(..8) == 0 { JobId(rng.u64(..=model.next_id)) } else { JobId(model.next_id) };
             let (place, careful, key) = (model.place(rng), rng.u8(..9) == 0, Model::key(rng));
             let there = model.jobs.contains_key(&id);
             assert_eq!(index.insert(id, place, careful, key).is_err(), there);
@@ -196,7 +198,7 @@ fn cell_step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model) {
             model.cells.entry(at.clone()).and_modify(|cell| cell.0 = place);
         }
     }
-    let view = |cell: &(Place, Option<Millis>, Vec<u8>)| {
+    let view = |cell: &ModelCell| {
         let (place, until, value) = cell.clone();
         (place, until, Some(value).filter(|value| value.len() <= Index::RESIDENT_BYTES_MAX))
     };
@@ -247,7 +249,7 @@ fn an_index_does_what_plain_maps_do_and_loads_what_it_froze() {
     let mut loads = 0;
     for seed in 0..24 {
         let leaf_max = [2, 4, 9, 250][seed as usize % 4];
-        println!("seed={seed} leaf_max={leaf_max}");
+        eprintln!("seed={seed} leaf_max={leaf_max}");
         let mut rng = fastrand::Rng::with_seed(seed);
         let (mut index, mut model, mut shadow) = (Index::with_leaves(leaf_max), Model::default(), Shadow::default());
         (0..LANES).for_each(|lane| assert_eq!(index.lane(&format!("lane {lane}")), LaneId(lane)));
@@ -268,7 +270,7 @@ fn an_index_does_what_plain_maps_do_and_loads_what_it_froze() {
             }
         }
     }
-    println!("loads={loads}");
+    eprintln!("loads={loads}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn random_program<L: Layout>(
     key: impl Fn(&mut fastrand::Rng) -> L::Key,
     value: impl Fn(&mut fastrand::Rng) -> L::Value,
 ) {
-    println!("seed={seed} leaf_max={leaf_max}");
+    eprintln!("seed={seed} leaf_max={leaf_max}");
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut map = Packed::<L>::new(leaf_max);
     let mut model = BTreeMap::new();
@@ -39,7 +39,7 @@ fn random_program<L: Layout>(
             }
             110..180 if mood >= 2 => {
                 let key = key(&mut rng);
-                let near = model.range(key..).next().map(|entry| *entry.0).unwrap_or(key);
+                let near = model.range(key..).next().map_or(key, |entry| *entry.0);
                 assert_eq!(map.remove(near), model.remove(&near));
             }
             180..200 if mood == 1 => {
@@ -48,7 +48,7 @@ fn random_program<L: Layout>(
                     map.drain_through(through, 5, &mut out);
                     let expected: Vec<_> = model.range(..=through).take(5).map(|(k, v)| (*k, *v)).collect();
                     assert_eq!(out, expected);
-                    out.iter().for_each(|entry| drop(model.remove(&entry.0)));
+                    model.retain(|key, _| *key > through || !out.iter().any(|entry| entry.0 == *key));
                 }
             }
             200..202 => {
@@ -130,7 +130,7 @@ fn runs_of_ids_do_what_a_set_of_ids_does() {
     for seed in 0..30 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let leaf_max = [2, 5, 250][rng.usize(..3)];
-        println!("seed={seed} leaf_max={leaf_max}");
+        eprintln!("seed={seed} leaf_max={leaf_max}");
         let mut map = Packed::<Runs>::new(leaf_max);
         let mut model = std::collections::BTreeSet::new();
         let mut saved = BTreeMap::new();
@@ -185,13 +185,13 @@ fn leaves_join_when_what_lay_between_them_went() {
     }
     let full = map.leaf_count();
     // One in a hundred stays, first swept in order, then picked at random.
-    (0..50_000).filter(|id| id % 100 != 0).for_each(|id| drop(map.remove(id)));
+    (0..50_000).filter(|id| id % 100 != 0).for_each(|id| assert!(map.remove(id).is_some()));
     let mut rest: Vec<u64> = (50_000..100_000).filter(|id| id % 100 != 0).collect();
     rng.shuffle(&mut rest);
-    rest.iter().for_each(|id| drop(map.remove(*id)));
+    rest.into_iter().for_each(|id| assert!(map.remove(id).is_some()));
     map.assert_invariants();
     assert_eq!(map.len(), 1000);
-    println!("leaves: full={full} thinned={}", map.leaf_count());
+    eprintln!("leaves: full={full} thinned={}", map.leaf_count());
     assert!(map.leaf_count() <= full / 10);
 }
 
@@ -199,7 +199,7 @@ fn leaves_join_when_what_lay_between_them_went() {
 fn a_drained_map_holds_no_leaf() {
     let mut map = Packed::<Jobs>::new(250);
     let mut rng = fastrand::Rng::with_seed(1);
-    (0..5_000).for_each(|id| drop(map.insert(id, slot(&mut rng))));
+    (0..5_000).for_each(|id| assert!(map.insert(id, slot(&mut rng))));
     (0..5_000).for_each(|id| assert!(map.remove(id).is_some()));
     assert_eq!((map.leaf_count(), map.len()), (0, 0));
     assert!(map.freeze(false).puts.is_empty());
@@ -239,5 +239,5 @@ fn garbage_never_panics_a_decoder() {
         feed::<Flights>(&mut rng, 5);
         tried += 5;
     }
-    println!("tried={tried}");
+    eprintln!("tried={tried}");
 }

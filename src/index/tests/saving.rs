@@ -15,9 +15,9 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(seed: u64, leaf_max: usize) -> Self {
-        println!("seed={seed} leaf_max={leaf_max}");
+        eprintln!("seed={seed} leaf_max={leaf_max}");
         let mut index = Index::with_leaves(leaf_max);
-        (0..LANES).for_each(|lane| drop(index.lane(&format!("lane {lane}"))));
+        (0..LANES).for_each(|lane| assert_eq!(index.lane(&format!("lane {lane}")).0, lane));
         Self { rng: fastrand::Rng::with_seed(seed), index, model: Model::default(), leaf_max }
     }
 
@@ -106,7 +106,7 @@ fn a_save_cut_at_any_write_leaves_the_old_checkpoint_or_the_new_one() {
             old = new;
         }
     }
-    println!("cuts={cuts}");
+    eprintln!("cuts={cuts}");
 }
 
 type Seen = Option<(Meta, Vec<String>)>;
@@ -168,7 +168,7 @@ fn refused(handle: &MemoryHandle) -> bool {
 fn every_flipped_bit_of_a_saved_value_is_refused() {
     let (_, handle) = saved_program();
     assert!(!refused(&handle.fork()));
-    println!("bits={}", handle.bits());
+    eprintln!("bits={}", handle.bits());
     for bit in 0..handle.bits() {
         let garbled = handle.fork();
         garbled.lie(Lie::Garbled(bit));
@@ -226,5 +226,5 @@ fn a_census_that_disagrees_is_refused_though_every_checksum_holds() {
             refused += usize::from(counted);
         }
     }
-    println!("refused={refused}");
+    eprintln!("refused={refused}");
 }

@@ -7,9 +7,11 @@ use crate::ids::{JobId, Lsn, Millis};
 use crate::index::delta::{Delta, Digest, INDEX_TREES, Meta, Snapshot, Tree};
 use crate::index::{Index, seal};
 
+type ShadowTree = BTreeMap<Box<[u8]>, Arc<[u8]>>;
+
 #[derive(Default, Clone)]
 pub(super) struct Shadow {
-    pub(super) trees: [BTreeMap<Box<[u8]>, Arc<[u8]>>; INDEX_TREES],
+    pub(super) trees: [ShadowTree; INDEX_TREES],
 }
 
 impl Shadow {

@@ -15,14 +15,14 @@ use super::shadow::dump;
 use crate::ids::{JobId, Lsn, Place};
 use crate::index::sled::SledStore;
 use crate::index::store::Store;
-use crate::index::{Index, Keeper, Key, Meta, Patience};
+use crate::index::{Index, Keeper, Key, Meta, Patience, Snapshot};
 
 fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
 fn patience() -> Patience {
-    Patience { lock: Duration::from_millis(2000), ..Patience::default() }
+    Patience { lock: Duration::from_secs(2), ..Patience::default() }
 }
 
 fn store(root: &Path) -> SledStore {
@@ -35,15 +35,17 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
+            copy(&entry.path(), &to);
         } else {
-            drop(fs::copy(entry.path(), to).unwrap())
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }
 
-/// What the folder holds, told apart: nothing, something refused, or an index.
-fn read(root: &Path) -> (Option<Result<(Meta, Vec<String>), String>>, Vec<String>) {
+type Seen = Option<Result<(Meta, Vec<String>), String>>;
+
+/// What the folder holds, told apart: nothing, something refused, or an index; and the keeper's notes.
+fn read(root: &Path) -> (Seen, Vec<String>) {
     let keeper = Keeper::sled(root, patience());
     let snapshot = keeper.load().unwrap();
     let read = snapshot.map(|snapshot| {
@@ -62,7 +64,7 @@ fn a_folder_holds_what_was_saved_across_reopens() {
     for save in 1..8 {
         let keeper = Keeper::sled(dir.path(), patience());
         let snapshot = keeper.load().unwrap();
-        assert_eq!(snapshot.as_ref().map_or(0, |snapshot| snapshot.number()), save - 1);
+        assert_eq!(snapshot.as_ref().map_or(0, Snapshot::number), save - 1);
         if let Some(snapshot) = snapshot {
             assert_eq!(keeper.notes(), [""; 0]);
             let index = Index::load(snapshot).unwrap();
@@ -111,12 +113,13 @@ fn a_folder_copied_after_any_step_of_a_save_holds_the_old_checkpoint_or_the_new_
         assert!(switched);
         old = new;
     }
-    println!("copies={tried}");
+    eprintln!("copies={tried}");
     assert!(tried > 20);
 }
 
 /// Not a test of its own: the child that the next one kills.
 #[test]
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn child_that_saves_until_it_is_killed() {
     let Some(root) = std::env::var_os("BACKLOG_INDEX_CHILD") else { return };
     let keeper = Keeper::sled(Path::new(&root), patience());
@@ -166,7 +169,7 @@ fn a_process_killed_while_it_saves_leaves_a_whole_checkpoint() {
                 saved = next.parse().unwrap();
                 saves_to_see -= 1;
             } else if line.ends_with("saving") && saves_to_see == 1 {
-                drop(never.recv_timeout(Duration::from_micros(rng.u64(..30_000))));
+                let _ = never.recv_timeout(Duration::from_micros(rng.u64(..30_000)));
                 break;
             }
         }
@@ -180,7 +183,7 @@ fn a_process_killed_while_it_saves_leaves_a_whole_checkpoint() {
         assert_eq!(meta.engine, index.len().to_le_bytes());
         keeper.close();
     }
-    println!("kills={kills}");
+    eprintln!("kills={kills}");
 }
 
 fn filled(root: &Path) -> (Meta, Vec<String>) {
@@ -255,7 +258,7 @@ fn a_garbled_folder_costs_a_rebuild_and_nothing_else() {
         assert!(saves, "trial={trial}: {:?}", keeper.gone());
         assert!(matches!(read(&root).0, Some(Ok(_))), "trial={trial}");
     }
-    println!("refused={refused} lost={lost} harmless={harmless}");
+    eprintln!("refused={refused} lost={lost} harmless={harmless}");
 }
 
 #[test]
@@ -353,7 +356,7 @@ fn a_file_that_outgrew_its_content_is_written_anew() {
         index.insert(JobId(id), Place { lsn: Lsn(id * 64), len: rng.u32(20..400) }, false, key).unwrap();
     }
     let mut lsn = 1 << 40;
-    let mut saves = 0;
+    let mut count = 0;
     let mut wants_whole = false;
     while !wants_whole {
         // Every leaf changes a little each time.
@@ -363,20 +366,20 @@ fn a_file_that_outgrew_its_content_is_written_anew() {
         });
         let meta = Meta { log_id: 1, index_lsn: Lsn(lsn), durable_lsn: Lsn(lsn), engine: vec![] };
         let saved = store.save(&index.freeze(), &meta).unwrap();
-        (wants_whole, saves) = (saved.wants_whole, saves + 1);
-        println!("save={saves} content={} file={}", saved.content_bytes, saved.file_bytes);
-        assert!(saves < 200, "it never outgrew its content");
-        if saves == 40 {
+        (wants_whole, count) = (saved.wants_whole, count + 1);
+        eprintln!("save={count} content={} file={}", saved.content_bytes, saved.file_bytes);
+        assert!(count < 200, "it never outgrew its content");
+        if count == 40 {
             // sled reuses its space here; a drained index shows the growth.
-            (0..300_000).for_each(|id| drop(index.remove(JobId(id), &key).unwrap()));
+            (0..300_000).for_each(|id| assert!(index.remove(JobId(id), &key).is_ok()));
             let saved = store.save(&index.freeze(), &meta).unwrap();
-            println!("drained content={} file={}", saved.content_bytes, saved.file_bytes);
+            eprintln!("drained content={} file={}", saved.content_bytes, saved.file_bytes);
             break;
         }
     }
     let meta = Meta { log_id: 1, index_lsn: Lsn(lsn), durable_lsn: Lsn(lsn), engine: vec![] };
     let saved = store.save(&index.freeze_whole(), &meta).unwrap();
-    println!("anew content={} file={}", saved.content_bytes, saved.file_bytes);
+    eprintln!("anew content={} file={}", saved.content_bytes, saved.file_bytes);
     assert!(!saved.wants_whole);
     drop(store);
     let (seen, notes) = read(dir.path());

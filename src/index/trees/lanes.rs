@@ -30,7 +30,7 @@ struct Lane {
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::index) struct Lanes {
-    lanes: Vec<Lane>,
+    by_number: Vec<Lane>,
     by_name: HashMap<Arc<str>, LaneId>,
     dirty: Vec<LaneId>,
     totals: [u64; 6],
@@ -47,16 +47,16 @@ impl Lanes {
             return *lane;
         }
         // Four billion lane names do not fit the memory of the machines this runs on.
-        let lane = LaneId(u32::try_from(self.lanes.len()).unwrap_or(u32::MAX));
+        let lane = LaneId(u32::try_from(self.by_number.len()).unwrap_or(u32::MAX));
         let name: Arc<str> = name.into();
-        self.lanes.push(Lane { name: Arc::clone(&name), counts: [0; 6], dirty: true });
+        self.by_number.push(Lane { name: Arc::clone(&name), counts: [0; 6], dirty: true });
         self.by_name.insert(name, lane);
         self.dirty.push(lane);
         lane
     }
 
     pub(in crate::index) fn len(&self) -> usize {
-        self.lanes.len()
+        self.by_number.len()
     }
 
     pub(in crate::index) fn find(&self, name: &str) -> Option<LaneId> {
@@ -64,19 +64,19 @@ impl Lanes {
     }
 
     pub(in crate::index) fn name(&self, lane: LaneId) -> Option<&str> {
-        self.lanes.get(lane.0 as usize).map(|lane| &*lane.name)
+        self.by_number.get(lane.0 as usize).map(|lane| &*lane.name)
     }
 
     pub(in crate::index) fn knows(&self, lane: LaneId) -> bool {
-        (lane.0 as usize) < self.lanes.len()
+        (lane.0 as usize) < self.by_number.len()
     }
 
     pub(in crate::index) fn iter(&self) -> impl Iterator<Item = (LaneId, &str)> {
-        (0..).map(LaneId).zip(self.lanes.iter().map(|lane| &*lane.name))
+        (0..).map(LaneId).zip(self.by_number.iter().map(|lane| &*lane.name))
     }
 
     pub(in crate::index) fn counts(&self, lane: LaneId) -> [u64; 6] {
-        self.lanes.get(lane.0 as usize).map_or([0; 6], |lane| lane.counts)
+        self.by_number.get(lane.0 as usize).map_or([0; 6], |lane| lane.counts)
     }
 
     pub(in crate::index) fn totals(&self) -> [u64; 6] {
@@ -88,7 +88,7 @@ impl Lanes {
         if let Some(total) = self.totals.get_mut(slot(phase)) {
             change(total);
         }
-        let Some(entry) = self.lanes.get_mut(lane.0 as usize) else { return };
+        let Some(entry) = self.by_number.get_mut(lane.0 as usize) else { return };
         if let Some(count) = entry.counts.get_mut(slot(phase)) {
             change(count);
         }
@@ -109,27 +109,25 @@ impl Lanes {
     }
 
     pub(in crate::index) fn ram_bytes(&self) -> usize {
-        let names: usize = self.lanes.iter().map(|lane| lane.name.len() + 32).sum();
-        names + self.lanes.capacity() * size_of::<Lane>() + self.by_name.capacity() * 32
+        let names: usize = self.by_number.iter().map(|lane| lane.name.len() + 32).sum();
+        names + self.by_number.capacity() * size_of::<Lane>() + self.by_name.capacity() * 32
     }
 
     pub(in crate::index) fn freeze(&mut self, whole: bool) -> Changes {
         let dirty = std::mem::take(&mut self.dirty);
         for lane in &dirty {
-            if let Some(lane) = self.lanes.get_mut(lane.0 as usize) {
+            if let Some(lane) = self.by_number.get_mut(lane.0 as usize) {
                 lane.dirty = false;
             }
         }
-        let chunks = self.lanes.len().div_ceil(CHUNK);
-        let changed: BTreeSet<usize> = match whole {
-            true => (0..chunks).collect(),
-            false => dirty.iter().map(|lane| lane.0 as usize / CHUNK).collect(),
-        };
+        let chunks = self.by_number.len().div_ceil(CHUNK);
+        let dirty_chunks: BTreeSet<usize> =
+            if whole { (0..chunks).collect() } else { dirty.iter().map(|lane| lane.0 as usize / CHUNK).collect() };
         let mut changes = Changes::default();
-        for at in changed {
-            let end = self.lanes.len().min((at + 1) * CHUNK);
+        for at in dirty_chunks {
+            let end = self.by_number.len().min((at + 1) * CHUNK);
             let key = u32::try_from(at).unwrap_or(u32::MAX);
-            changes.put(Box::new(key.to_be_bytes()), pack(self.lanes.get(at * CHUNK..end).unwrap_or_default()));
+            changes.put(Box::new(key.to_be_bytes()), pack(self.by_number.get(at * CHUNK..end).unwrap_or_default()));
         }
         changes
     }
@@ -138,7 +136,7 @@ impl Lanes {
         let mut lanes = Self::default();
         for (at, (key, bytes)) in values.enumerate() {
             let is_next = u32::try_from(at).is_ok_and(|at| *key == at.to_be_bytes());
-            if !is_next || lanes.lanes.len() != at * CHUNK {
+            if !is_next || lanes.by_number.len() != at * CHUNK {
                 return Err("lanes are not numbered in order".into());
             }
             let mut from = Reader::new(&bytes);
@@ -151,7 +149,7 @@ impl Lanes {
                 for (count, total) in counts.iter().zip(&mut lanes.totals) {
                     *total = total.checked_add(*count).ok_or("a lane's counts are beyond the range")?;
                 }
-                if let Some(entry) = lanes.lanes.get_mut(lane.0 as usize) {
+                if let Some(entry) = lanes.by_number.get_mut(lane.0 as usize) {
                     entry.counts = counts;
                     entry.dirty = false;
                 }
