@@ -73,6 +73,13 @@ impl Judged {
         Ok(if unread { self.oracle.recovered(&found, Fault::Process)? } else { self.oracle.reopened(&found)? })
     }
 
+    /// This process ends where it stands; the next one opens the same disk as it is.
+    pub(super) fn reopen_after_kill(&mut self) -> Step {
+        self.open()?;
+        self.oracle.recovered(&view_of(self.engine())?, Fault::Process)?;
+        Ok(scan_agrees(self.engine(), &self.oracle.view())?)
+    }
+
     fn is_held(&self, lease: &crate::engine::Grant) -> bool {
         self.oracle.holds(lease.id, super::judged::token(lease))
     }

@@ -2,11 +2,13 @@
 
 mod actions;
 mod crash;
+mod faults;
 mod judged;
 mod lives;
 mod model;
 mod program;
 mod promises;
 mod rules;
+mod script;
 mod view;
 mod world;
