@@ -5,6 +5,7 @@
 //!   crash of the process (P6).
 //! * Priority high to low, then id (rule 17). A new job stands in line only from the level it was accepted at.
 //! * A job that crashed before, or is on its last attempt, is never granted in a batch (rule 11).
+//! * What was granted reaches somebody: a job that could not be read just now is handed out by a later claim.
 
 use std::time::Duration;
 
@@ -57,8 +58,10 @@ impl std::fmt::Debug for Grant {
 }
 
 /// A pick with the token it was granted under.
-struct Picked {
-    id: JobId,
+#[derive(Clone, Copy)]
+pub(super) struct Picked {
+    pub(super) id: JobId,
+    lane: LaneId,
     place: Place,
     token: Token,
 }
@@ -69,10 +72,22 @@ impl Core {
         if n == 0 {
             return Ok(Vec::new());
         }
+        let n = n.min(GRANT_JOBS_MAX);
+        let mut refused = None;
+        // Once each: what still cannot be read must not keep the others waiting.
+        let unread = self.state.lock().unread.len();
+        for _ in 0..unread {
+            let picked = self.attempt(|state| Ok(Try::Done(self.take_unread(state, queues, n))))?;
+            match self.hand_out(&picked) {
+                Ok(grants) if grants.is_empty() => {}
+                Ok(grants) => return Ok(grants),
+                Err(again) => refused = Some(again),
+            }
+        }
         loop {
-            let picked = self.attempt(|state| self.grant(state, queues, n.min(GRANT_JOBS_MAX), lease))?;
+            let picked = self.attempt(|state| self.grant(state, queues, n, lease))?;
             if picked.is_empty() {
-                return Ok(Vec::new());
+                return refused.map_or(Ok(Vec::new()), Err);
             }
             self.push()?;
             let grants = self.hand_out(&picked)?;
@@ -105,14 +120,14 @@ impl Core {
             LeaseKind::Hand(lasts) => Some(self.clock.monotonic().saturating_add(lasts)),
         };
         let mut picked = Vec::new();
-        for pick in runs.iter().flat_map(|(_, picks)| picks) {
+        for (lane, pick) in runs.iter().flat_map(|(lane, picks)| picks.iter().map(move |pick| (*lane, pick))) {
             let token = Token { epoch: claimed.epoch, counter: state.next_counter };
             state.next_counter += 1;
             state.leases.insert(pick.id, LeaseState { token, since: claimed.at, cancel: false, deadline });
             if let Some(deadline) = deadline {
                 state.deadlines.insert((deadline, pick.id), token);
             }
-            picked.push(Picked { id: pick.id, place: pick.place, token });
+            picked.push(Picked { id: pick.id, lane, place: pick.place, token });
         }
         Ok(Try::Done(picked))
     }
@@ -156,7 +171,23 @@ impl Core {
     fn claimable(&self, queues: &[String]) -> Result<bool> {
         let state = self.state.lock();
         self.check_life(&state)?;
-        Ok(!self.pick(&state, queues, 1).is_empty())
+        let lanes = self.lanes(&state, queues);
+        let unread = state.unread.iter().flatten().any(|pick| lanes.contains(&pick.lane) && holds(&state, pick));
+        Ok(unread || !self.pick(&state, queues, 1).is_empty())
+    }
+
+    /// Jobs of these queues that one earlier claim granted and could not read.
+    fn take_unread(&self, state: &mut State, queues: &[String], n: usize) -> Vec<Picked> {
+        let lanes = self.lanes(state, queues);
+        let mut group = state.unread.pop_front().unwrap_or_default();
+        group.retain(|pick| holds(state, pick));
+        let (mut taken, mut rest): (Vec<Picked>, Vec<Picked>) =
+            group.into_iter().partition(|pick| lanes.contains(&pick.lane));
+        rest.extend(taken.drain(n.min(taken.len())..));
+        if !rest.is_empty() {
+            state.unread.push_back(rest);
+        }
+        taken
     }
 
     /// Sleeps until a claim on these queues may find something. `false`: the time is up, or `give_up` says so
@@ -195,10 +226,12 @@ impl Core {
         self.work.ring();
     }
 
-    /// Reads what was granted. What cannot be read is put aside as dead, with file and offset.
+    /// Reads what was granted. What is damaged is put aside as dead, with file and offset; what the disk refuses to
+    /// read just now waits for the next claim.
     fn hand_out(&self, picked: &[Picked]) -> Result<Vec<Grant>> {
         let wanted: Vec<(Place, u64)> = picked.iter().map(|pick| (pick.place, pick.id.0)).collect();
         let mut grants = Vec::with_capacity(picked.len());
+        let (mut unread, mut refused) = (Vec::new(), None);
         for (pick, read) in picked.iter().zip(self.log.read_many(&wanted)) {
             let opened = match read {
                 // Carried to another place between the pick and the read.
@@ -210,10 +243,19 @@ impl Core {
                 // Ended by somebody else in between: nothing to hand out.
                 Ok(None) => {}
                 Err(damage) if damage.kind() == ErrorKind::Corrupt => self.put_aside(pick.id, pick.token, &damage)?,
-                Err(other) => return Err(other),
+                Err(other) => {
+                    unread.push(*pick);
+                    refused = Some(other);
+                }
             }
         }
-        Ok(grants)
+        if !unread.is_empty() {
+            self.state.lock().unread.push_back(unread);
+        }
+        match refused {
+            Some(refused) if grants.is_empty() => Err(refused),
+            _ => Ok(grants),
+        }
     }
 
     fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
@@ -231,6 +273,10 @@ impl Core {
             idempotency_key,
         }
     }
+}
+
+pub(super) fn holds(state: &State, pick: &Picked) -> bool {
+    state.leases.get(&pick.id).is_some_and(|lease| lease.token == pick.token)
 }
 
 /// The record's runs: one per (queue, priority), in the order of the picks.

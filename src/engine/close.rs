@@ -16,10 +16,12 @@ impl Core {
         {
             let mut state = self.state.lock();
             self.check_life(&state)?;
-            if !state.leases.is_empty() {
+            // What could not be handed out is nobody's: it comes back with the next open.
+            let held = state.leases_held();
+            if held > 0 {
                 return Err(Error::new(
                     ErrorKind::InUse,
-                    format!("leases={}: ack, nack or release them before closing", state.leases.len()),
+                    format!("leases={held}: ack, nack or release them before closing"),
                 ));
             }
             state.life = Life::Closed;

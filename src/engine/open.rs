@@ -5,7 +5,7 @@
 //! * One owner per directory, so every job in flight is an orphan: ready again at once, no timers.
 //! * A crash anywhere in here changes nothing that the next open finds, but that some orphans are home already.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -101,6 +101,7 @@ fn assemble(
         next_counter: 1,
         paused,
         leases: HashMap::new(),
+        unread: VecDeque::new(),
         epochs,
         deadlines: BTreeMap::new(),
         life: Life::Open,

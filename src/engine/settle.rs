@@ -242,9 +242,10 @@ impl Core {
         let deadline = self.clock.monotonic().saturating_add(by);
         let state = &mut *state;
         let Some(lease) = state.leases.get_mut(&id).filter(|lease| lease.token == token) else { return Ok(false) };
-        if let Some(old) = lease.deadline.replace(deadline) {
-            state.deadlines.remove(&(old, id));
-        }
+        // A lease of the pool lasts as long as its run (rule 13): it must not begin to expire here.
+        let Some(old) = lease.deadline else { return Ok(false) };
+        lease.deadline = Some(deadline);
+        state.deadlines.remove(&(old, id));
         state.deadlines.insert((deadline, id), token);
         Ok(true)
     }

@@ -7,6 +7,7 @@ use crate::ids::{JobId, Lsn, Millis, Token};
 use crate::log::Stage;
 
 use super::books::Books;
+use super::claim::Picked;
 use super::settings::Durability;
 
 /// Whether verbs are still taken.
@@ -60,6 +61,8 @@ pub(super) struct State {
     /// Queues by name; the cells are the truth, this is their shadow.
     pub(super) paused: BTreeSet<String>,
     pub(super) leases: HashMap<JobId, LeaseState>,
+    /// Granted, but the disk refused to read them: each claim's handed out together by a later one.
+    pub(super) unread: VecDeque<Vec<Picked>>,
     /// By first id; the cells are the truth, this is their shadow.
     pub(super) epochs: BTreeMap<u64, Epoch>,
     pub(super) deadlines: BTreeMap<(Duration, JobId), Token>,
@@ -127,6 +130,12 @@ impl Unreached {
 }
 
 impl State {
+    /// Leases that somebody holds: all but those that could not be handed out yet.
+    pub(super) fn leases_held(&self) -> usize {
+        let unread = self.unread.iter().flatten().filter(|pick| super::claim::holds(self, pick)).count();
+        self.leases.len().saturating_sub(unread)
+    }
+
     /// Takes a lease out of the process's own book; the index is the caller's business.
     pub(super) fn forget_lease(&mut self, id: JobId) {
         if let Some(lease) = self.leases.remove(&id)

@@ -1,7 +1,14 @@
 //! Promises of the engine, kept on the simulated disk with the shipped code and no threads.
 
+mod actions;
 mod crash;
+mod faults;
+mod judged;
+mod lives;
+mod model;
 mod program;
 mod promises;
 mod rules;
+mod script;
+mod view;
 mod world;

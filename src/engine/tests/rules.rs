@@ -219,6 +219,18 @@ fn rule_13_a_lease_taken_by_hand_expires_on_the_monotonic_clock_and_spends_its_a
 }
 
 #[test]
+fn rule_13_extending_a_lease_of_the_pool_does_not_make_it_expire() {
+    let world = World::new(35);
+    let engine = world.open();
+    engine.add(job("in the pool"));
+    let grant = engine.take().unwrap();
+    assert!(!engine.extend(grant.id, grant.token, Duration::from_secs(1)).unwrap());
+    world.clock.advance(Duration::from_secs(3_600));
+    engine.idle();
+    assert!(engine.ack(&grant));
+}
+
+#[test]
 fn pause_and_resume_are_durable() {
     let world = World::new(32);
     let engine = world.open();

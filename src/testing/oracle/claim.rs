@@ -59,10 +59,18 @@ impl Oracle {
         Ok(op)
     }
 
-    /// The job that must be granted next, if no other is allowed to come first.
+    /// The job that must be granted next, if no other is allowed to come first. One that stands behind a job of its
+    /// queue and priority that has not reached its level may wait with it (C4).
     pub fn best(&self, queues: &[&str]) -> Option<JobId> {
-        let reached = |job: &Live| self.history.has_reached(job.accepted, job.level);
-        let open = self.queue.jobs.iter().filter(|(_, job)| job.phase == Phase::Ready && reached(job));
+        let mut waiting: Vec<(&str, i16)> = Vec::new();
+        let ready = self.queue.jobs.iter().filter(|(_, job)| job.phase == Phase::Ready);
+        let open = ready.filter(|(_, job)| {
+            let line = (job.queue.as_str(), job.priority);
+            if !self.history.has_reached(job.accepted, job.level) {
+                waiting.push(line);
+            }
+            !waiting.contains(&line)
+        });
         let ranked = open.filter_map(|(id, job)| Some((self.turn(queues, job)?, job.rank(*id))));
         ranked.min().map(|(_, (_, id))| id)
     }
