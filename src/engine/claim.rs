@@ -171,14 +171,14 @@ impl Core {
     fn claimable(&self, queues: &[String]) -> Result<bool> {
         let state = self.state.lock();
         self.check_life(&state)?;
-        let lanes = self.lanes(&state, queues);
+        let lanes = Self::lanes(&state, queues);
         let unread = state.unread.iter().flatten().any(|pick| lanes.contains(&pick.lane) && holds(&state, pick));
         Ok(unread || !self.pick(&state, queues, 1).is_empty())
     }
 
     /// Jobs of these queues that one earlier claim granted and could not read.
     fn take_unread(&self, state: &mut State, queues: &[String], n: usize) -> Vec<Picked> {
-        let lanes = self.lanes(state, queues);
+        let lanes = Self::lanes(state, queues);
         let mut group = state.unread.pop_front().unwrap_or_default();
         group.retain(|pick| holds(state, pick));
         let (mut taken, mut rest): (Vec<Picked>, Vec<Picked>) =

@@ -16,10 +16,40 @@ use super::world::{START_MS, at, job, nack};
 pub(super) const KINDS: u32 = 34;
 
 const NAMES: [&str; KINDS as usize] = [
-    "enqueue", "enqueue", "enqueue many", "claim", "claim", "claim", "ack", "ack", "ack with follow-ups", "nack",
-    "nack until", "release", "snooze", "bury", "park", "use a stale lease", "cancel", "cancel", "requeue", "pause",
-    "resume", "extend", "expire leases", "time", "time", "checkpoint", "compact", "make", "close", "wait", "fault",
-    "look without index", "kill", "crash",
+    "enqueue",
+    "enqueue",
+    "enqueue many",
+    "claim",
+    "claim",
+    "claim",
+    "ack",
+    "ack",
+    "ack with follow-ups",
+    "nack",
+    "nack until",
+    "release",
+    "snooze",
+    "bury",
+    "park",
+    "use a stale lease",
+    "cancel",
+    "cancel",
+    "requeue",
+    "pause",
+    "resume",
+    "extend",
+    "expire leases",
+    "time",
+    "time",
+    "checkpoint",
+    "compact",
+    "make",
+    "close",
+    "wait",
+    "fault",
+    "look without index",
+    "kill",
+    "crash",
 ];
 
 impl Program {
@@ -208,8 +238,9 @@ impl Program {
             3 => Fault::short(self.rng.usize(1..700)),
             _ => Fault::interrupted(),
         };
-        let calls: &[Call] = [&[][..], &[], &[Call::Write], &[Call::SyncData], &[Call::SyncDir, Call::Rename], &[Call::Read]]
-            [self.rng.usize(..6)];
+        let calls: &[Call] =
+            [&[][..], &[], &[Call::Write], &[Call::SyncData], &[Call::SyncDir, Call::Rename], &[Call::Read]]
+                [self.rng.usize(..6)];
         let fault = if self.rng.u8(..3) == 0 { fault.for_good() } else { fault };
         let k = self.rng.u64(..6);
         self.note(format!("  k={k} {fault:?} on {calls:?}"));

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::disk::simulated::Call;
+use crate::engine::state::Life;
 use crate::engine::{
     Acceptance, Cancelled, CellSet, Durability, Engine, Grant, LeaseKind, NewJob, Requeued, Settle, Ticket,
 };
-use crate::engine::state::Life;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{JobId, Phase};
 use crate::testing::oracle::{self, Answer, CancelAnswer, Level, Op, Oracle, RequeueAnswer, Retry, Violation};

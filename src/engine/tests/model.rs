@@ -108,7 +108,27 @@ fn run(seed: u64, steps: usize, trail: &mut Vec<String>) -> Step<usize> {
     for done in 0..steps {
         if let Err(stop) = program.step() {
             *trail = program.trail;
-            trail.push(format!("\n{:#?}", program.judged.oracle.view().jobs.iter().map(|(id, job)| format!("{id} {} {} {:?} run_at={:?} attempts={}/{} crashes={} unique={:?}", job.queue, job.priority, job.phase, job.run_at, job.attempts, job.max_attempts, job.crashes, job.unique)).collect::<Vec<_>>()));
+            trail.push(format!(
+                "\n{:#?}",
+                program
+                    .judged
+                    .oracle
+                    .view()
+                    .jobs
+                    .iter()
+                    .map(|(id, job)| format!(
+                        "{id} {} {} {:?} run_at={:?} attempts={}/{} crashes={} unique={:?}",
+                        job.queue,
+                        job.priority,
+                        job.phase,
+                        job.run_at,
+                        job.attempts,
+                        job.max_attempts,
+                        job.crashes,
+                        job.unique
+                    ))
+                    .collect::<Vec<_>>()
+            ));
             trail.push(format!("  step={done}"));
             return Err(stop);
         }
