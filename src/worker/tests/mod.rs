@@ -15,7 +15,7 @@ use crate::queue::Job;
 use twin::Twin;
 
 /// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Serialize, Deserialize)]
 struct Add {

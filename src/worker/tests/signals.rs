@@ -26,7 +26,7 @@ fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
                 Ok(told.recv()?)
             })
             .concurrency(1)
-            .grace(LONG)
+            .grace(100 * LONG)
             .start()
             .unwrap();
         let id = store.add("add", ARGS);
@@ -39,9 +39,10 @@ fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
         }
         // Both have come before anybody looks.
         seen.watch(None, |state| state.signals == 1 + u32::from(second), |_| ());
-        let runner = Builder::new().spawn(move || pool.run_watched(watch)).unwrap();
+        let (end, ended) = channel();
+        Builder::new().spawn(move || end.send(pool.run_watched(watch))).unwrap();
         if second {
-            let stopped = runner.join().unwrap().unwrap();
+            let stopped = ended.recv_timeout(LONG).expect("it does not wait for the grace").unwrap();
             assert_eq!(stopped.still_running, 1);
             let job = store.job(id);
             assert_eq!((job.state.phase(), job.attempts), (Phase::Ready, 0));
@@ -50,7 +51,7 @@ fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
             seen.watch(None, |state| state.stopping, |_| ());
             assert!(!cx.is_cancelled());
             tell.send(()).unwrap();
-            assert_eq!(runner.join().unwrap().unwrap().still_running, 0);
+            assert_eq!(ended.recv_timeout(LONG).expect("it does not wait for the grace").unwrap().still_running, 0);
             assert_eq!(store.change(|held| held.ended.clone()), [id]);
         }
         assert_eq!(store.job(next).state.phase(), Phase::Ready);

@@ -60,7 +60,8 @@ impl Twin {
 
     /// Waits until the store looks so.
     pub(super) fn until(&self, so: impl Fn(&Held) -> bool) {
-        self.changed.wait_while(&mut self.held.lock(), |held| !so(held));
+        let waited = self.changed.wait_while_for(&mut self.held.lock(), |held| !so(held), super::LONG);
+        assert!(!waited.timed_out(), "the store never came to look so");
     }
 
     pub(super) fn job(&self, id: u64) -> Envelope {
