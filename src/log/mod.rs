@@ -45,4 +45,5 @@ pub(crate) use parse::{Frame, RecordView};
 pub(crate) use repair::Repaired;
 pub(crate) use stage::{Appended, Chunk, Class, RESERVE, Room, Stage, frame_bytes_max};
 pub(crate) use survey::Survey;
+pub(crate) use tail::GivenUp;
 pub(crate) use verify::{Damage, Verified, verify};
