@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::ids::{JobId, Lsn, Millis, Phase};
-use crate::job::{self, Envelope, Event, Next};
-use crate::log::{self, Identity, Survey};
+use crate::ids::{JobId, Lsn, Millis, Phase, SegmentId};
+use crate::job::{self, Envelope, Event, Next, Record};
+use crate::log::{self, Frame, Identity, Survey};
 
 use super::Core;
 use super::books::{Books, as_it_stands, key_of};
@@ -68,6 +68,9 @@ impl Core {
     }
 }
 
+/// How often a reader beside a busy owner starts over.
+const TRIES: usize = 5;
+
 /// A directory seen from outside.
 pub(crate) struct ReadOnlyEngine {
     disk: Arc<dyn Disk>,
@@ -82,11 +85,25 @@ pub(crate) struct ReadOnlyEngine {
 impl ReadOnlyEngine {
     /// Reads the log. Nothing is changed, whoever owns the directory.
     pub(crate) fn open(disk: Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let mut opened = Self::open_once(&disk, clock);
+        for _ in 1..TRIES {
+            // A segment that its owner recycles under the reader means start over; so does an owner that came or went.
+            if opened.is_ok() || !is_owned(&*disk) {
+                break;
+            }
+            opened = Self::open_once(&disk, clock);
+        }
+        opened
+    }
+
+    fn open_once(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let disk = Arc::clone(disk);
         let Some(identity) = Identity::read(&*disk)? else {
             return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
         };
         let owned = is_owned(&*disk);
-        let mut survey = if owned { Survey::look_beside(&disk, &identity)? } else { Survey::look(&disk, &identity)? };
+        let mut survey =
+            if owned { Survey::look_beside(&disk, &identity, &given_up)? } else { Survey::look(&disk, &identity)? };
         let mut books = Books::fresh(identity.segment_bytes);
         if !survey.is_fresh() {
             survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
@@ -172,6 +189,16 @@ impl Source for ReadOnlyEngine {
         }
         Ok(cell_in(&self.survey.read(cell.place, 0)?)?.map(|value| (value, cell.until)))
     }
+}
+
+/// Through which segment this frame says that the log was given up.
+fn given_up(frame: &Frame<'_>) -> Option<SegmentId> {
+    let totals = frame.records().filter(|record| record.kind == job::kind::TOTALS);
+    let through = totals.filter_map(|record| match job::decode(record.kind, record.body) {
+        Ok(Record::Totals(totals)) => Some(totals.trimmed_through),
+        _ => None,
+    });
+    through.max().filter(|through| *through > 0).map(SegmentId)
 }
 
 /// Asks for the lock and gives it back at once; a directory without a lock file was never opened.

@@ -6,12 +6,13 @@
 //! Never here: which of the segments belong to the chain (`survey`).
 
 use std::io;
+use std::sync::Arc;
 
-use crate::disk::{Access, Disk};
+use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::ids::SegmentId;
 
-use super::files::{again, open};
+use super::files::again;
 use super::identity::Identity;
 use super::segment::{FOLDER, HEADER_BYTES, Header, Name, name, path};
 
@@ -65,7 +66,10 @@ impl Folder {
         };
         for file in names {
             match name(&file) {
-                Name::Segment(id) => folder.segments.push(Found { id, verdict: judge(disk, identity, id)? }),
+                Name::Segment(id) => {
+                    // Gone since it was listed: a living owner gives segments up. If the log needs it, it is missing.
+                    folder.segments.extend(judge(disk, identity, id)?.map(|verdict| Found { id, verdict }));
+                }
                 Name::Spare(number) => folder.spares.push(number),
                 Name::Temporary => folder.temporary = true,
                 Name::Other => {}
@@ -81,16 +85,25 @@ impl Folder {
     }
 }
 
-fn judge(disk: &dyn Disk, identity: &Identity, id: SegmentId) -> Result<Verdict> {
-    let unreadable = |e| Error::io(format!("cannot read {}", disk.display(&path(id))), e);
-    let file = open(disk, &path(id), Access::Read)?;
-    let len = again(|| file.len()).map_err(unreadable)?;
+/// `None`: there is no such file.
+fn judge(disk: &dyn Disk, identity: &Identity, id: SegmentId) -> Result<Option<Verdict>> {
+    let shown = || disk.display(&path(id));
+    let file = match again(|| disk.open(&path(id), Access::Read)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(format!("cannot open {}", shown()), e)),
+    };
+    judge_file(&file, identity, id).map(Some).map_err(|e| Error::io(format!("cannot read {}", shown()), e))
+}
+
+fn judge_file(file: &Arc<dyn DiskFile>, identity: &Identity, id: SegmentId) -> io::Result<Verdict> {
+    let len = again(|| file.len())?;
     if len < u64::from(identity.segment_bytes) {
         let what = format!("the file is cut short: {len} bytes of {}", identity.segment_bytes);
         return Ok(Verdict::Broken { offset: len, what });
     }
     let mut block = vec![0; HEADER_BYTES];
-    file.read_exact_at(&mut block, 0).map_err(unreadable)?;
+    file.read_exact_at(&mut block, 0)?;
     let header = match Header::decode(&block) {
         Ok(header) => header,
         Err(what) => return Ok(Verdict::Broken { offset: 0, what: what.to_owned() }),

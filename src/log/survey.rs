@@ -36,7 +36,7 @@ use super::frame::Seed;
 use super::identity::Identity;
 use super::parse::Frame;
 use super::segment::{Geometry, SALT_AT, next, path};
-use super::tail::{Tail, find_end};
+use super::tail::{GivenUp, Tail, find_end};
 use super::walk::{self, Source};
 use super::window::{GLIMPSE, Window};
 
@@ -86,24 +86,24 @@ enum Owner {
 impl Survey {
     /// Looks at a directory that nobody else writes to.
     pub(crate) fn look(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
-        Self::look_as(disk, identity, Owner::Us)
+        Self::look_as(disk, identity, Owner::Us, &|_| None)
     }
 
-    /// Looks beside a living owner: ends at the vouched position and judges nothing behind it. What the owner
-    /// removes meanwhile looks damaged; so a fault is believed only if it stands when looked at again.
-    pub(crate) fn look_beside(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<Self> {
+    /// Looks beside a living owner: ends at the vouched position (`given_up` reads the words that vouch by what is
+    /// gone) and judges nothing behind it. What the owner removes meanwhile looks damaged; so a fault is believed only if it stands when looked at again.
+    pub(crate) fn look_beside(disk: &Arc<dyn Disk>, identity: &Identity, given_up: GivenUp<'_>) -> Result<Self> {
         const TRIES: usize = 5;
-        let mut looked = Self::look_as(disk, identity, Owner::Another);
+        let mut looked = Self::look_as(disk, identity, Owner::Another, given_up);
         for _ in 1..TRIES {
             if looked.is_ok() {
                 break;
             }
-            looked = Self::look_as(disk, identity, Owner::Another);
+            looked = Self::look_as(disk, identity, Owner::Another, given_up);
         }
         looked
     }
 
-    fn look_as(disk: &Arc<dyn Disk>, identity: &Identity, owner: Owner) -> Result<Self> {
+    fn look_as(disk: &Arc<dyn Disk>, identity: &Identity, owner: Owner, given_up: GivenUp<'_>) -> Result<Self> {
         let geometry = Geometry::new(identity.segment_bytes);
         let folder = Folder::read(&**disk, identity)?;
         let Some(top) = top_segment(&**disk, geometry, &folder)? else {
@@ -111,7 +111,7 @@ impl Survey {
             let empty = (Vec::new(), Vec::new(), Vec::new(), None);
             return Ok(Self::assemble(disk, identity, owner, folder, empty, tail));
         };
-        let mut tail = find_end(&**disk, geometry, &folder, top)?;
+        let mut tail = find_end(&**disk, geometry, &folder, top, given_up)?;
         if owner == Owner::Another {
             tail.stop_at_vouched();
         } else {

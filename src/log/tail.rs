@@ -17,6 +17,7 @@ use crate::ids::{Lsn, SegmentId};
 use super::files::open;
 use super::folder::{Folder, Verdict};
 use super::frame::{ALIGNMENT, Seed};
+use super::parse::Frame;
 use super::segment::{Geometry, next, path};
 use super::survey::{Sound, missing, unreadable};
 use super::window::{PIECE, Window};
@@ -90,17 +91,39 @@ fn window(disk: &dyn Disk, geometry: Geometry, id: SegmentId, salt: u64) -> Resu
     Ok(Window::new(file, geometry, id, Seed::new(salt), PIECE))
 }
 
+/// What a frame says of segments that were given up: through which one, if it says so.
+pub(crate) type GivenUp<'a> = &'a dyn Fn(&Frame<'_>) -> Option<SegmentId>;
+
 /// Walks T to its last valid frame, and over a seal into the next segment.
-pub(super) fn find_end(disk: &dyn Disk, geometry: Geometry, folder: &Folder, top: Sound) -> Result<Tail> {
+///
+/// A segment goes only after the word that gives it up is durable: so a segment that is gone vouches for the first
+/// frame that gave it up. (T's own first frame only repeats what earlier segments said.)
+pub(super) fn find_end(
+    disk: &dyn Disk,
+    geometry: Geometry,
+    folder: &Folder,
+    top: Sound,
+    given_up: GivenUp<'_>,
+) -> Result<Tail> {
     let mut window = window(disk, geometry, top.id, top.salt)?;
     let start = geometry.first_frame(top.id);
     let (mut end, mut vouched) = (start, start);
+    let oldest = folder.segments.first().map_or(top.id, |found| found.id);
+    let mut said = None;
     let (mut clean, mut sealed) = (false, false);
     while !sealed {
         match window.frame(end).map_err(|e| unreadable(disk, top.id, e))? {
             Err(_) => break,
             Ok(frame) => {
                 vouched = vouched.max(frame.durable);
+                let says = given_up(&frame);
+                if says > said {
+                    let is_gone = says < Some(oldest);
+                    if is_gone && frame.lsn > start {
+                        vouched = vouched.max(frame.end);
+                    }
+                    said = says;
+                }
                 clean = frame.is_clean_close();
                 sealed = frame.is_seal();
                 end = frame.end;

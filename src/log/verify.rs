@@ -59,6 +59,7 @@ pub(crate) fn verify(disk: &Arc<dyn Disk>, identity: &Identity, up_to: Option<Ls
     while id <= last {
         match folder.segment(id) {
             Some(found) => check.segment(found, id == last)?,
+            None if check.removed_meanwhile(id)? => {}
             None => check.report(id, 0, "the segment is missing"),
         }
         id = next(id);
@@ -168,7 +169,7 @@ impl Check<'_> {
     fn behind(&mut self, folder: &Folder, last: SegmentId) -> Result<()> {
         let Some(Verdict::Sound(header)) = folder.segment(last).map(|found| &found.verdict) else { return Ok(()) };
         let top = Sound { id: last, salt: header.salt };
-        let judged = find_end(self.disk, self.geometry, folder, top).and_then(|mut tail| {
+        let judged = find_end(self.disk, self.geometry, folder, top, &|_| None).and_then(|mut tail| {
             let (id, offset) = (tail.segment, self.geometry.offset(tail.end));
             match tail.judge(self.disk) {
                 Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some((id, offset, e))),

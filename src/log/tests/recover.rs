@@ -248,12 +248,43 @@ fn a_reader_beside_a_living_owner_sees_what_is_vouched_for() {
         }
         rig.prepare().unwrap();
         let calls = rig.sim.ops();
-        let survey = Survey::look_beside(&door(&rig.sim), &identity).unwrap();
+        let survey = Survey::look_beside(&door(&rig.sim), &identity, &given_up).unwrap();
         assert!(survey.end() <= rig.log.durable());
         assert!(!survey.clean());
         check_prefix(&rig.told(), &survey, Lsn(0)).unwrap();
         assert_eq!(rig.sim.ops(), calls);
     }
+}
+
+fn given_up(frame: &Frame<'_>) -> Option<SegmentId> {
+    frame.records().filter(|record| record.kind == TRIM && record.id > 0).map(|record| SegmentId(record.id)).max()
+}
+
+#[test]
+fn a_reader_beside_a_resting_owner_sees_all_that_a_removal_needed_to_be_durable() {
+    let mut rig = Rig::ready();
+    while rig.log.current() < SegmentId(3) {
+        assert!(rig.append(9000));
+        rig.commit().unwrap();
+        rig.prepare().unwrap();
+    }
+    assert!(rig.append(50));
+    rig.commit().unwrap();
+    let identity = Identity::read(&*door(&rig.sim)).unwrap().unwrap();
+    let look = |rig: &Rig| Survey::look_beside(&door(&rig.sim), &identity, &given_up).unwrap();
+    // Durable, but nobody has said so yet.
+    assert!(look(&rig).end() < rig.log.durable());
+    rig.trim(true).unwrap();
+    // Now the segment that is gone says it.
+    assert_eq!(look(&rig).end(), rig.log.durable());
+    check_prefix(&rig.told(), &look(&rig), rig.log.durable()).unwrap();
+    // What repeats the word in the next segment is not vouched for by it.
+    while rig.log.current() < SegmentId(4) {
+        assert!(rig.append(9000));
+        rig.push().unwrap();
+        rig.prepare().unwrap();
+    }
+    assert!(look(&rig).end() <= rig.log.durable());
 }
 
 #[test]
@@ -264,11 +295,11 @@ fn a_reader_is_told_when_its_segment_was_recycled() {
         rig.commit().unwrap();
     }
     let identity = Identity::read(&*door(&rig.sim)).unwrap().unwrap();
-    let survey = Survey::look_beside(&door(&rig.sim), &identity).unwrap();
+    let survey = Survey::look_beside(&door(&rig.sim), &identity, &given_up).unwrap();
     let old = rig.told().written[1];
     let place = Place { lsn: Lsn(old.start.0 + 32), len: record_len(old.body_len) };
     assert_eq!(survey.read(place, old.number).unwrap().body, body_of(old.number, old.body_len));
-    let late = Survey::look_beside(&door(&rig.sim), &identity).unwrap();
+    let late = Survey::look_beside(&door(&rig.sim), &identity, &given_up).unwrap();
     rig.trim(true).unwrap();
     // Held open, the bytes are still those.
     assert_eq!(survey.read(place, old.number).unwrap().body, body_of(old.number, old.body_len));
