@@ -119,18 +119,24 @@ impl Stage {
 
     /// Where a frame of `frame_bytes` would go. If the segment must change, `head_bytes` go in front of it there.
     /// A frame beyond [`frame_bytes_max`] never fits; the engine refuses it before it asks.
+    ///
+    /// New work is refused also where it would fit the current segment, if that leaves less than the reserve: on a full
+    /// disk the current segment may be the reserve, and is needed to end what was accepted.
     pub(crate) fn room(&self, frame_bytes: usize, head_bytes: usize, class: Class) -> Room {
-        if self.fits(frame_bytes) {
-            return Room::Here;
-        }
-        let fits_fresh = frame_bytes.saturating_add(head_bytes) <= frame_bytes_max(self.geometry.segment_bytes());
-        debug_assert!(fits_fresh, "a frame of {frame_bytes} + {head_bytes} bytes fits no segment");
+        let prepared = self.shared.chain.ready_through().0.saturating_sub(self.segment.0);
         let kept = match class {
             Class::Ordinary => RESERVE,
             Class::Closing => RESERVE - 1,
             Class::Carrying => 0,
         };
-        let prepared = self.shared.chain.ready_through().0.saturating_sub(self.segment.0);
+        if prepared < kept {
+            return Room::Wait;
+        }
+        if self.fits(frame_bytes) {
+            return Room::Here;
+        }
+        let fits_fresh = frame_bytes.saturating_add(head_bytes) <= frame_bytes_max(self.geometry.segment_bytes());
+        debug_assert!(fits_fresh, "a frame of {frame_bytes} + {head_bytes} bytes fits no segment");
         if fits_fresh && prepared > kept { Room::NextSegment } else { Room::Wait }
     }
 

@@ -235,7 +235,7 @@ impl Program {
         let fault = match self.rng.u8(..5) {
             0 | 1 => Fault::eio(),
             2 => Fault::enospc(),
-            3 => Fault::short(self.rng.usize(1..700)),
+            3 => Fault::short(self.rng.usize(256..2_000)),
             _ => Fault::interrupted(),
         };
         let calls: &[Call] =

@@ -2,7 +2,9 @@
 
 mod actions;
 mod crash;
+mod exhaustive;
 mod faults;
+mod full;
 mod judged;
 mod lives;
 mod model;
