@@ -1,5 +1,7 @@
 //! Looking at a directory while its owner works, rotates and recycles segments: what is found is sound, and the owner
 //! is not disturbed.
+#![allow(clippy::print_stdout, clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+#![allow(clippy::struct_excessive_bools, clippy::single_match_else, reason = "a test says what it tried")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "system/mod.rs"]

@@ -77,7 +77,7 @@ impl Core {
         // Once each: what still cannot be read must not keep the others waiting.
         let unread = self.state.lock().unread.len();
         for _ in 0..unread {
-            let picked = self.attempt(|state| Ok(Try::Done(self.take_unread(state, queues, n))))?;
+            let picked = self.attempt(|state| Ok(Try::Done(Self::take_unread(state, queues, n))))?;
             match self.hand_out(&picked) {
                 Ok(grants) if grants.is_empty() => {}
                 Ok(grants) => return Ok(grants),
@@ -117,7 +117,10 @@ impl Core {
         state.books.claimed(&claimed).inspect_err(|e| self.log.poison(e))?;
         let deadline = match lease {
             LeaseKind::Pool => None,
-            LeaseKind::Hand(lasts) => Some(self.clock.monotonic().saturating_add(lasts)),
+            LeaseKind::Hand(lasts) => {
+                self.ring_upkeep_before(state, claimed.at.after(lasts));
+                Some(self.clock.monotonic().saturating_add(lasts))
+            }
         };
         let mut picked = Vec::new();
         for (lane, pick) in runs.iter().flat_map(|(lane, picks)| picks.iter().map(move |pick| (*lane, pick))) {
@@ -177,7 +180,7 @@ impl Core {
     }
 
     /// Jobs of these queues that one earlier claim granted and could not read.
-    fn take_unread(&self, state: &mut State, queues: &[String], n: usize) -> Vec<Picked> {
+    fn take_unread(state: &mut State, queues: &[String], n: usize) -> Vec<Picked> {
         let lanes = Self::lanes(state, queues);
         let mut group = state.unread.pop_front().unwrap_or_default();
         group.retain(|pick| holds(state, pick));

@@ -292,11 +292,11 @@ impl Core {
     fn room_now(&self, bytes: usize) -> Result<parking_lot::MutexGuard<'_, State>> {
         loop {
             let mut state = self.state.lock();
-            if self.make_room(&mut state, bytes, Class::Closing) {
+            if self.make_room(&mut state, bytes, Class::Carrying) {
                 return Ok(state);
             }
             drop(state);
-            self.make_for(Class::Closing)?;
+            self.make_for(Class::Carrying)?;
         }
     }
 }

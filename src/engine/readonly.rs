@@ -84,14 +84,14 @@ pub(crate) struct ReadOnlyEngine {
 
 impl ReadOnlyEngine {
     /// Reads the log. Nothing is changed, whoever owns the directory.
-    pub(crate) fn open(disk: Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let mut opened = Self::open_once(&disk, clock);
+    pub(crate) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let mut opened = Self::open_once(disk, clock);
         for _ in 1..TRIES {
             // A segment that its owner recycles under the reader means start over; so does an owner that came or went.
-            if opened.is_ok() || !is_owned(&*disk) {
+            if opened.is_ok() || !is_owned(&**disk) {
                 break;
             }
-            opened = Self::open_once(&disk, clock);
+            opened = Self::open_once(disk, clock);
         }
         opened
     }

@@ -44,5 +44,4 @@ pub(crate) use identity::Identity;
 pub(crate) use parse::{Frame, RecordView};
 pub(crate) use stage::{Class, RESERVE, Room, Stage, frame_bytes_max};
 pub(crate) use survey::Survey;
-pub(crate) use tail::GivenUp;
 pub(crate) use verify::verify;

@@ -103,7 +103,7 @@ impl Options {
     /// Looks at the directory without touching it. See [`Backlog::open_read_only`]; of the settings only
     /// those of a test matter.
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<ReadOnly> {
-        ReadOnly::open(real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>))
+        ReadOnly::open(&real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>))
     }
 
     fn open_with(self, doors: Doors) -> Result<Backlog> {

@@ -38,7 +38,7 @@ pub struct ReadOnly {
 }
 
 impl ReadOnly {
-    pub(super) fn open(disk: Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+    pub(super) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
         Ok(Self { engine: ReadOnlyEngine::open(disk, clock)? })
     }
 

@@ -131,7 +131,7 @@ impl Judged {
         let image = image_of(&self.world, CrashMode::KeepAll);
         let bare = World { disk: image.disk.copy(), memory: MemoryHandle::new(), ..image.clone() };
         let clock: Arc<dyn Clock> = image.clock.clone();
-        let looked = dump_of(&ReadOnlyEngine::open(Arc::new(image.disk.clone()), &clock)?);
+        let looked = dump_of(&ReadOnlyEngine::open(&(Arc::new(image.disk.clone()) as _), &clock)?);
         let (with, without) = (image.try_open()?.text(), bare.try_open()?.text());
         if with != without {
             return broken(format!("C11: with the index\n{with}without it\n{without}"));

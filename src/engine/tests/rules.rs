@@ -180,7 +180,7 @@ fn rule_23_looking_changes_nothing() {
     let before = after.disk.copy();
     let ops = after.disk.ops();
     let clock: std::sync::Arc<dyn crate::clock::Clock> = after.clock.clone();
-    let view = ReadOnlyEngine::open(std::sync::Arc::new(after.disk.clone()), &clock).unwrap();
+    let view = ReadOnlyEngine::open(&(std::sync::Arc::new(after.disk.clone()) as _), &clock).unwrap();
     let seen = dump_of(&view);
     assert!(view.verify().unwrap().is_sound());
     assert_eq!(after.disk.ops(), ops, "a read-only open wrote something");
