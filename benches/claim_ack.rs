@@ -1,4 +1,12 @@
 //! Claim and ack by hand: one at a time, and many at a time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a bench measures time and says what it saw"
+)]
 
 mod common;
 

@@ -1,4 +1,12 @@
 //! Enqueue beside its floor: the same bytes appended and synced with `fdatasync`, in the same run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a bench measures time and says what it saw"
+)]
 
 mod common;
 

@@ -1,4 +1,12 @@
 //! Reopening after a stop that was not clean, to the first claim.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a bench measures time and says what it saw"
+)]
 
 mod common;
 
