@@ -11,11 +11,11 @@ use backlog::{Backlog, Job, JobBuilder};
 use tempfile::TempDir;
 
 /// Args of one job, bytes of JSON.
-pub const JOB_BYTES: usize = 200;
+pub(crate) const JOB_BYTES: usize = 200;
 
 #[derive(serde::Serialize, serde::Deserialize)]
-pub struct Work {
-    pub text: String,
+pub(crate) struct Work {
+    pub(crate) text: String,
 }
 
 impl Job for Work {
@@ -23,32 +23,32 @@ impl Job for Work {
 }
 
 /// A job whose JSON is [`JOB_BYTES`] long.
-pub fn work() -> Work {
+pub(crate) fn work() -> Work {
     Work { text: "x".repeat(JOB_BYTES - r#"{"text":""}"#.len()) }
 }
 
 /// Not in the system's temporary folder, which may be memory.
-pub fn dir() -> TempDir {
+pub(crate) fn dir() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the target folder is writable")
 }
 
-pub fn open(dir: &TempDir) -> Backlog {
+pub(crate) fn open(dir: &TempDir) -> Backlog {
     Backlog::open(dir.path().join("jobs")).expect("a fresh directory opens")
 }
 
-pub fn batch(n: usize) -> Vec<JobBuilder> {
+pub(crate) fn batch(n: usize) -> Vec<JobBuilder> {
     let job = work();
     (0..n).map(|_| JobBuilder::new(&job)).collect()
 }
 
-pub fn fill(backlog: &Backlog, jobs: usize) {
+pub(crate) fn fill(backlog: &Backlog, jobs: usize) {
     for _ in 0..jobs.div_ceil(1_000) {
         backlog.enqueue_all(batch(1_000)).expect("the disk has room");
     }
 }
 
 /// The floor: `bytes` written and synced with `fdatasync`, one after the other, into a file filled before.
-pub struct Floor {
+pub(crate) struct Floor {
     file: File,
     at: u64,
 }
@@ -56,7 +56,7 @@ pub struct Floor {
 const FLOOR_BYTES: u64 = 64 << 20;
 
 impl Floor {
-    pub fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         let path = dir.join("floor");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).expect("floor file");
@@ -68,7 +68,7 @@ impl Floor {
         Self { file, at: 0 }
     }
 
-    pub fn append(&mut self, bytes: &[u8]) {
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
         if self.at + bytes.len() as u64 > FLOOR_BYTES {
             self.at = 0;
         }
@@ -78,7 +78,7 @@ impl Floor {
     }
 
     /// Appends per second of `bytes` each, over about `for_at_least`.
-    pub fn rate(&mut self, bytes: &[u8], for_at_least: Duration) -> f64 {
+    pub(crate) fn rate(&mut self, bytes: &[u8], for_at_least: Duration) -> f64 {
         let started = Instant::now();
         let mut n = 0_u32;
         while started.elapsed() < for_at_least {
@@ -90,7 +90,7 @@ impl Floor {
 }
 
 /// Jobs per second that `threads` enqueue one by one, each waiting for its own, over about `for_at_least`.
-pub fn enqueue_rate(backlog: &Backlog, threads: usize, for_at_least: Duration) -> f64 {
+pub(crate) fn enqueue_rate(backlog: &Backlog, threads: usize, for_at_least: Duration) -> f64 {
     let started = Instant::now();
     let jobs: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
@@ -112,7 +112,7 @@ pub fn enqueue_rate(backlog: &Backlog, threads: usize, for_at_least: Duration) -
 }
 
 /// Jobs per second in batches of 1,000, over about `for_at_least`.
-pub fn batch_rate(backlog: &Backlog, for_at_least: Duration) -> f64 {
+pub(crate) fn batch_rate(backlog: &Backlog, for_at_least: Duration) -> f64 {
     let job = work();
     let batch: Vec<&Work> = (0..1_000).map(|_| &job).collect();
     let started = Instant::now();
