@@ -179,7 +179,9 @@ fn best_first_is_by_priority_and_then_by_age() {
     let leases = backlog.queue("default").claim_many(10).unwrap();
     let order: String = leases.iter().map(|lease| lease.args::<Letter>().unwrap().to).collect();
     assert_eq!(order, "abcde");
-    leases.into_iter().for_each(|lease| drop(lease.ack().unwrap()));
+    for lease in leases {
+        lease.ack().unwrap();
+    }
 }
 
 #[test]
