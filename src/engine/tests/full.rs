@@ -3,6 +3,8 @@
 //! New work is refused before anything is staged; accepted jobs are claimed, acked, nacked and cancelled; and when room
 //! returns service goes on, without a restart.
 
+use std::time::Duration;
+
 use crate::engine::{Durability, LeaseKind, NewJob, Settle};
 use crate::error::ErrorKind;
 
@@ -36,26 +38,48 @@ fn fill(judged: &mut Judged) -> Step<bool> {
     Ok(false)
 }
 
-/// Everything that must go on with what was accepted. Compaction may run in between, as its service would.
-fn end_some(judged: &mut Judged, rounds: usize) -> Step {
+/// Everything that must go on with what was accepted, with the services' turn in between.
+fn go_on(judged: &mut Judged, rounds: usize) -> Step {
     for round in 0..rounds {
-        if judged.claim(&[], 2, LeaseKind::Pool)? == 0 {
-            return Ok(());
-        }
+        judged.claim(&[], 2, LeaseKind::Pool)?;
         while let Some(lease) = judged.leases.pop() {
-            let how = match (round + judged.leases.len()) % 3 {
-                0 | 1 => ack(),
-                _ => nack("no luck"),
+            let how = match (round + judged.leases.len()) % 5 {
+                0 => ack(),
+                1 => Settle::Release,
+                2 => Settle::Bury("enough".into()),
+                3 => Settle::Snooze(Duration::from_millis(1)),
+                _ => nack_at_once(),
             };
             judged.settle(&lease, how, Wait::Out)?;
         }
-        if round % 4 == 0 {
-            let id = judged.ids[judged.ids.len() / 2 + round];
-            judged.cancel(id, Wait::Out)?;
+        if let Some(id) = judged.ids.get(round * 7 % judged.ids.len().max(1)).copied() {
+            if round % 2 == 0 { judged.requeue(id, Wait::Out)? } else { judged.cancel(id, Wait::Out)? }
         }
+        judged.world.clock.advance(Duration::from_millis(2));
+        judged.oracle.set_clock(judged.now_ms());
+        judged.promote()?;
         serve(judged)?;
     }
     Ok(())
+}
+
+fn nack_at_once() -> Settle {
+    let Settle::Nack { error, cause, duration, .. } = nack("no luck") else { unreachable!("a nack") };
+    Settle::Nack { error, cause, duration, retry_after: Some(Duration::ZERO) }
+}
+
+/// The last job is acked before any room returns.
+fn end_all(judged: &mut Judged) -> Step {
+    loop {
+        judged.promote()?;
+        if judged.claim(&[], 3, LeaseKind::Pool)? == 0 {
+            return Ok(());
+        }
+        while let Some(lease) = judged.leases.pop() {
+            judged.settle(&lease, ack(), Wait::Out)?;
+        }
+        serve(judged)?;
+    }
 }
 
 /// The turn of maker and compactor; on a full disk the maker says so and is asked again later.
@@ -103,7 +127,7 @@ fn run_in(judged: &mut Judged, room: u64) -> Step<bool> {
             return broken("a refused call took room");
         }
     }
-    end_some(judged, 8)?;
+    go_on(judged, 60)?;
     judged.compare()?;
     // A power cut of the full disk, then the open of a full disk: accepted jobs are still served.
     for mode in [crate::disk::simulated::CrashMode::KeepAll, crate::disk::simulated::CrashMode::DropUnsynced] {
@@ -112,10 +136,11 @@ fn run_in(judged: &mut Judged, room: u64) -> Step<bool> {
         let engine = image.try_open()?;
         judged.oracle.clone().recovered(&view_of(&engine)?, fault_of(mode))?;
     }
+    end_all(judged)?;
     judged.world.disk.set_capacity(None);
     let jobs = batch(judged);
     judged.enqueue(jobs, Durability::Sync, Wait::Out)?;
-    end_some(judged, 4)?;
+    go_on(judged, 4)?;
     drain(judged)?;
     judged.compare()?;
     Ok(refused)
