@@ -6,8 +6,7 @@
 //! grant is counted, args are the same bytes, batches stand whole or not at all, no unique key twice.
 //!
 //! `BACKLOG_KILL_ROUNDS` says how often [25], `BACKLOG_KILL_SEED` how.
-#![allow(clippy::print_stdout, clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-#![allow(clippy::struct_excessive_bools, clippy::single_match_else, reason = "a test says what it tried")]
+#![allow(clippy::print_stdout, clippy::struct_excessive_bools, clippy::single_match_else)]
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,

@@ -4,7 +4,6 @@
 //! the one under way (P3). The budget grows with `BACKLOG_CRASH_SEEDS`.
 
 use crate::disk::simulated::{CrashMode, SimDisk};
-use crate::engine::look::Source;
 
 use super::program::Program;
 use super::world::{Verbs, World, dump_of};
