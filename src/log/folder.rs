@@ -124,3 +124,12 @@ fn judge_file(file: &Arc<dyn DiskFile>, identity: &Identity, id: SegmentId) -> i
     }
     Ok(Verdict::Sound(header))
 }
+
+/// A segment that the log needs is not there.
+pub(super) fn missing(disk: &dyn Disk, id: SegmentId) -> Error {
+    Error::corrupt(disk.display(&path(id)), 0, "the segment is missing")
+}
+
+pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: io::Error) -> Error {
+    Error::io(format!("cannot read {}", disk.display(&path(id))), e)
+}

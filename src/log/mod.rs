@@ -6,7 +6,7 @@
 //! * [`stage`]: gives positions under the engine's lock; [`commit`]: push, sync, the two marks; [`poison`].
 //! * [`chain`], [`maker`]: which segments there are; making, recycling and removing them.
 //! * [`window`], [`read`]: reading in large pieces.
-//! * [`survey`], [`repair`], [`verify`]: recovery, in two halves, and the read-only check.
+//! * [`survey`] (from [`folder`], [`sort`] and [`tail`]), [`repair`]: recovery, in two halves; [`verify`]: the check.
 //!
 //! # Invariants
 //! * `durable ≤ written ≤ staged tail`; the marks only rise, and never past bytes that were not synced or written.
@@ -28,6 +28,7 @@ mod parse;
 mod poison;
 mod repair;
 mod segment;
+mod sort;
 mod stage;
 mod survey;
 mod tail;

@@ -26,8 +26,9 @@ use super::commit::{Log, Marks};
 use super::files::{again, open, remove, sync_data, sync_dir, write_zeros};
 use super::maker::Maker;
 use super::segment::{FOLDER, Geometry, TEMPORARY, path, spare_path};
+use super::sort::Sound;
 use super::stage::{Buffers, Shared, Stage};
-use super::survey::{Sound, Survey};
+use super::survey::Survey;
 use super::window::PIECE;
 
 /// What repair did.

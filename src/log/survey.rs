@@ -26,34 +26,19 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::commit::Raw;
-use super::files::{again, open};
-use super::folder::{Folder, Found, Verdict};
+use super::files::again;
+use super::folder::{Folder, missing, unreadable};
 use super::frame::Seed;
 use super::identity::Identity;
 use super::parse::Frame;
 use super::segment::{Geometry, SALT_AT, next, path};
+use super::sort::{Below, Sound, split, top_segment};
 use super::tail::{GivenUp, Tail, find_end};
 use super::walk::{self, Source};
-use super::window::{GLIMPSE, Window};
-
-/// A segment of the chain, or a prepared one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sound {
-    pub(super) id: SegmentId,
-    pub(super) salt: u64,
-}
-
-/// What lies below the chain and does not join it.
-#[derive(Debug)]
-struct Below {
-    ids: Vec<SegmentId>,
-    /// Why it does not join.
-    fault: Error,
-}
 
 /// What was found in the directory. See the picture above.
 #[derive(Debug)]
@@ -292,88 +277,4 @@ impl Source for Survey {
         };
         self.owner == Owner::Us || self.file(id).is_ok_and(unchanged)
     }
-}
-
-pub(super) fn missing(disk: &dyn Disk, id: SegmentId) -> Error {
-    Error::corrupt(disk.display(&path(id)), 0, "the segment is missing")
-}
-
-/// T: the highest segment whose first frame is valid; else segment 1, if it stands there alone with prepared ones.
-/// `None`: there is no segment.
-fn top_segment(disk: &dyn Disk, geometry: Geometry, folder: &Folder) -> Result<Option<Sound>> {
-    for found in folder.segments.iter().rev() {
-        match &found.verdict {
-            Verdict::Sound(header) => {
-                let id = found.id;
-                let file = open(disk, &path(id), Access::Read)?;
-                let mut window = Window::new(file, geometry, id, Seed::new(header.salt), GLIMPSE);
-                let first = window.frame(geometry.first_frame(id)).map_err(|e| unreadable(disk, id, e))?;
-                if first.is_ok() {
-                    return Ok(Some(Sound { id, salt: header.salt }));
-                }
-            }
-            // A header that is not sound, on a file nothing was written to yet; if the log needs it, `find_end` says so.
-            Verdict::Broken { .. } => {}
-            Verdict::Foreign(_) => return Err(found.error(disk)),
-        }
-    }
-    match folder.segments.first() {
-        None if folder.spares.is_empty() => Ok(None),
-        // No frame anywhere: a log that has just begun. It begins with segment 1.
-        Some(Found { id: SegmentId(1), verdict: Verdict::Sound(header) }) => {
-            Ok(Some(Sound { id: SegmentId(1), salt: header.salt }))
-        }
-        Some(found @ Found { id: SegmentId(1), .. }) => Err(found.error(disk)),
-        _ => Err(missing(disk, SegmentId(1))),
-    }
-}
-
-pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: io::Error) -> Error {
-    Error::io(format!("cannot read {}", disk.display(&path(id))), e)
-}
-
-type Parts = (Vec<Sound>, Vec<Sound>, Vec<SegmentId>, Option<Below>);
-
-/// Sorts the segment files around the tail into the chain, what is below it, and what is behind it.
-fn split(disk: &dyn Disk, folder: &Folder, tail: SegmentId) -> Parts {
-    let sound = |found: &Found| match found.verdict {
-        Verdict::Sound(header) => Some(Sound { id: found.id, salt: header.salt }),
-        _ => None,
-    };
-    let (mut prepared, mut refuse) = (Vec::new(), Vec::new());
-    let mut expected = next(tail);
-    for found in folder.segments.iter().filter(|found| found.id > tail) {
-        match sound(found) {
-            Some(ready) if ready.id == expected => {
-                prepared.push(ready);
-                expected = next(expected);
-            }
-            _ => refuse.push(found.id),
-        }
-    }
-
-    let mut chain = Vec::new();
-    let mut fault = None;
-    let mut expected = tail;
-    let mut down = folder.segments.iter().filter(|found| found.id <= tail).rev().peekable();
-    while let Some(found) = down.peek() {
-        match sound(found) {
-            _ if found.id != expected => fault = Some(missing(disk, expected)),
-            None => fault = Some(found.error(disk)),
-            Some(segment) => {
-                chain.push(segment);
-                down.next();
-                if expected.0 == 1 {
-                    break;
-                }
-                expected = SegmentId(expected.0 - 1);
-                continue;
-            }
-        }
-        break;
-    }
-    chain.reverse();
-    let mut ids: Vec<SegmentId> = down.map(|found| found.id).collect();
-    ids.reverse();
-    (chain, prepared, refuse, fault.map(|fault| Below { ids, fault }))
 }

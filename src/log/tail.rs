@@ -15,11 +15,11 @@ use crate::error::{Error, Result};
 use crate::ids::{Lsn, SegmentId};
 
 use super::files::open;
-use super::folder::{Folder, Verdict};
+use super::folder::{Folder, Verdict, missing, unreadable};
 use super::frame::{ALIGNMENT, Seed};
 use super::parse::Frame;
 use super::segment::{Geometry, next, path};
-use super::survey::{Sound, missing, unreadable};
+use super::sort::Sound;
 use super::window::{PIECE, Window};
 
 /// Where the log ends.

@@ -13,11 +13,11 @@ use crate::error::{ErrorKind, Result};
 use crate::ids::{Lsn, SegmentId};
 
 use super::files::open;
-use super::folder::{Folder, Found, Verdict};
+use super::folder::{Folder, Found, Verdict, unreadable};
 use super::frame::{ALIGNMENT, Seed};
 use super::identity::Identity;
 use super::segment::{Geometry, Header, next, path};
-use super::survey::{Sound, unreadable};
+use super::sort::Sound;
 use super::tail::find_end;
 use super::window::{PIECE, Window};
 

@@ -124,6 +124,24 @@ fn a_recycled_segment_is_used_before_new_space() {
 }
 
 #[test]
+fn every_use_of_a_file_has_a_salt_of_its_own() {
+    let salt = |rig: &Rig, id: u64| rig.sim.read_file(&path(id))[64..72].to_vec();
+    let mut rig = reached(2);
+    let mut salts: Vec<Vec<u8>> = (1..=rig.log.ready_through().0).map(|id| salt(&rig, id)).collect();
+    rig.trim(true).unwrap();
+    let recycled = rig.log.make_segment(1).unwrap();
+    salts.push(salt(&rig, recycled.0));
+    // The same segment, made once more.
+    rig.log.drop_surplus(1).unwrap();
+    let again = rig.log.make_segment(1).unwrap();
+    salts.push(salt(&rig, again.0));
+    let count = salts.len();
+    salts.sort_unstable();
+    salts.dedup();
+    assert_eq!(salts.len(), count);
+}
+
+#[test]
 fn old_frames_of_a_recycled_segment_never_come_back() {
     let mut rig = reached(2);
     rig.trim(true).unwrap();
