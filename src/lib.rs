@@ -52,9 +52,20 @@
 //!
 //! The log is the truth; the index is derived and rebuildable; the rules of a job are pure. A file uses only floors
 //! below its own; neighbours on a floor do not know each other. Each room's `mod.rs` is its contract.
+#![cfg_attr(not(test), deny(clippy::print_stdout))]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss)
+    allow(
+        clippy::pedantic,
+        clippy::style,
+        clippy::complexity,
+        clippy::disallowed_methods,
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests stop where they are wrong"
+    )
 )]
 
 // Floor 0: each outside thing behind one door.

@@ -1,5 +1,6 @@
 //! Bad input and bad luck: each gets an error of the right kind that names the file or value and what to do, nothing is
 //! lost, and nothing panics.
+#![allow(clippy::items_after_statements)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "bad_luck/damage.rs"]

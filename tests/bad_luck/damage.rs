@@ -184,7 +184,7 @@ fn whatever_becomes_of_the_index_the_same_state_is_served() {
                 let path = index.join(name);
                 let mut bytes = fs::read(&path).unwrap();
                 let mut rng = fastrand::Rng::with_seed(seed);
-                for _ in 0..1 + bytes.len() / 5_000 {
+                for _ in 0..=bytes.len() / 5_000 {
                     if !bytes.is_empty() {
                         let at = rng.usize(..bytes.len());
                         bytes[at] ^= 1 << rng.u8(..8);

@@ -6,7 +6,7 @@
 use crate::disk::simulated::{CrashMode, SimDisk};
 
 use super::program::Program;
-use super::world::{Verbs, World, dump_of};
+use super::world::{World, dump_of};
 
 /// A moment between two operations of a program.
 struct Point {

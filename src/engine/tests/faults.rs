@@ -114,7 +114,7 @@ fn bounded(at: &Arc<Mutex<String>>, work: impl FnOnce() + Send + 'static) {
     let (done, news) = channel();
     let worker = std::thread::spawn(move || {
         work();
-        drop(done.send(()));
+        let _ = done.send(());
     });
     match news.recv_timeout(Duration::from_secs(300)) {
         Err(RecvTimeoutError::Timeout) => panic!("hangs: {}", at.lock().unwrap()),

@@ -8,8 +8,6 @@
 //!
 //! Each rule is then switched off in turn, and the same search must find where that ends.
 
-#![expect(clippy::print_stdout, reason = "a search says what it tried, and how a rule breaks")]
-
 #[path = "planner_search/model.rs"]
 mod model;
 #[path = "planner_search/policy.rs"]

@@ -119,7 +119,6 @@ fn a_folder_copied_after_any_step_of_a_save_holds_the_old_checkpoint_or_the_new_
 
 /// Not a test of its own: the child that the next one kills.
 #[test]
-#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn child_that_saves_until_it_is_killed() {
     let Some(root) = std::env::var_os("BACKLOG_INDEX_CHILD") else { return };
     let keeper = Keeper::sled(Path::new(&root), patience());
