@@ -7,7 +7,7 @@ use crate::disk::simulated::{CrashMode, SimDisk};
 use crate::engine::look::Source;
 
 use super::program::Program;
-use super::world::{Verbs, World, dump_of};
+use super::world::{Verbs, World, budget, dump_of};
 
 /// A moment between two operations of a program.
 struct Point {
@@ -101,10 +101,6 @@ fn check(image: &World, before: &Point, after: &Point, replay: &str) {
         before.state,
         after.state
     );
-}
-
-fn budget(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
