@@ -4,9 +4,10 @@
 //! the one under way (P3). The budget grows with `BACKLOG_CRASH_SEEDS`.
 
 use crate::disk::simulated::{CrashMode, SimDisk};
+use crate::engine::look::Source;
 
 use super::program::Program;
-use super::world::{World, dump_of};
+use super::world::{Verbs, World, budget, dump_of};
 
 /// A moment between two operations of a program.
 struct Point {
@@ -100,10 +101,6 @@ fn check(image: &World, before: &Point, after: &Point, replay: &str) {
         before.state,
         after.state
     );
-}
-
-fn budget(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]

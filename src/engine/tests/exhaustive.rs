@@ -11,7 +11,7 @@ use crate::engine::{Durability, Grant, LeaseKind, NewJob, Settle};
 use super::judged::{Judged, Step, Wait};
 use super::lives::{Aftermath, IndexFate, fault_of, image_of};
 use super::view::view_of;
-use super::world::{World, job, nack};
+use super::world::{World, budget, job, nack};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
@@ -171,7 +171,7 @@ fn explore(program: &mut Vec<Op>, left: usize, tried: &mut u64) {
 
 #[test]
 fn c1_to_c10_hold_after_every_program_of_four_operations() {
-    let ops = std::env::var("BACKLOG_EXHAUSTIVE_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let ops = usize::try_from(budget("BACKLOG_EXHAUSTIVE_OPS", 4)).unwrap();
     let mut tried = 0;
     explore(&mut Vec::new(), ops, &mut tried);
     println!("exhaustive programs={tried} operations={ops} alphabet={}", ALL.len());

@@ -12,11 +12,11 @@ use crate::disk::simulated::{Call, CrashMode, Fault};
 use crate::error::ErrorKind;
 use crate::testing::oracle::Oracle;
 
-use super::judged::{Judged, Step, Stop, broken};
+use super::judged::{Judged, Step, Stop, Wait, broken};
 use super::lives::{fault_of, image_of};
 use super::script::{STEPS, drain, step};
 use super::view::{scan_agrees, view_of};
-use super::world::World;
+use super::world::{World, budget};
 
 /// A fault, its name in a replay line, and whether the program may not even notice it.
 fn faults() -> Vec<(&'static str, Fault, bool)> {
@@ -90,7 +90,7 @@ fn run(k: u64, fault: &Fault, harmless: bool, tally: &mut Tally) -> Step {
     judged.world.disk.clear_faults();
     check_images(&judged, tally)?;
     judged.reopen_after_kill()?;
-    judged.pause("other", false, super::judged::Wait::Out)?;
+    judged.pause("other", false, Wait::Out)?;
     drain(&mut judged)?;
     judged.compare()
 }
@@ -122,20 +122,16 @@ fn bounded(at: &Arc<Mutex<String>>, work: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn p7_and_c1_hold_when_the_kth_call_to_the_disk_fails() {
-    let (first, stride) = (number("BACKLOG_FAULT_FIRST", 0), number("BACKLOG_FAULT_STRIDE", 1).max(1));
+    let (first, stride) = (budget("BACKLOG_FAULT_FIRST", 0), budget("BACKLOG_FAULT_STRIDE", 1).max(1));
     let only = std::env::var("BACKLOG_FAULT_KIND").ok();
     let at = Arc::new(Mutex::new(String::new()));
     let place = Arc::clone(&at);
     bounded(&at, move || {
         let mut tally = Tally::default();
         let calls = calls_of_a_run();
-        let last = number("BACKLOG_FAULT_LAST", calls);
+        let last = budget("BACKLOG_FAULT_LAST", calls);
         for (name, fault, harmless) in faults() {
             if only.as_ref().is_some_and(|only| only != name) {
                 continue;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::disk::simulated::CrashMode;
 use crate::engine::{Durability, LeaseKind, NewJob, Settle};
 use crate::error::ErrorKind;
 
@@ -130,7 +131,7 @@ fn run_in(judged: &mut Judged, room: u64) -> Step<bool> {
     go_on(judged, 60)?;
     judged.compare()?;
     // A power cut of the full disk, then the open of a full disk: accepted jobs are still served.
-    for mode in [crate::disk::simulated::CrashMode::KeepAll, crate::disk::simulated::CrashMode::DropUnsynced] {
+    for mode in [CrashMode::KeepAll, CrashMode::DropUnsynced] {
         let image = image_of(&judged.world, mode);
         image.disk.set_capacity(room.max(image.disk.used()));
         let engine = image.try_open()?;

@@ -3,11 +3,14 @@
 //! Each seed switches some kinds of operation off, so that the others go deeper. More programs with
 //! `BACKLOG_MODEL_PROGRAMS`; a failure prints the line that replays it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::disk::simulated::CrashMode;
 use crate::error::ErrorKind;
+use crate::testing::oracle::JobView;
 
 use super::judged::{Judged, Step, Stop, broken};
-use super::world::World;
+use super::world::{World, budget};
 
 /// A random program under way.
 pub(super) struct Program {
@@ -100,43 +103,29 @@ impl Program {
     }
 }
 
+/// The jobs as they should stand, for whoever reads a failure.
+fn shown(judged: &Judged) -> String {
+    let view = judged.oracle.view();
+    let jobs = view.jobs.iter().map(|(id, job)| {
+        let JobView { queue, priority, phase, run_at, attempts, max_attempts, crashes, unique, .. } = job;
+        format!("\n{id} {queue} {priority} {phase} {run_at:?} {attempts}/{max_attempts} crashes={crashes} {unique:?}")
+    });
+    jobs.collect()
+}
+
 fn run(seed: u64, steps: usize, trail: &mut Vec<String>) -> Step<usize> {
     let mut program = Program::new(seed);
     program.start()?;
     for done in 0..steps {
         if let Err(stop) = program.step() {
             *trail = program.trail;
-            trail.push(format!(
-                "\n{:#?}",
-                program
-                    .judged
-                    .oracle
-                    .view()
-                    .jobs
-                    .iter()
-                    .map(|(id, job)| format!(
-                        "{id} {} {} {:?} run_at={:?} attempts={}/{} crashes={} unique={:?}",
-                        job.queue,
-                        job.priority,
-                        job.phase,
-                        job.run_at,
-                        job.attempts,
-                        job.max_attempts,
-                        job.crashes,
-                        job.unique
-                    ))
-                    .collect::<Vec<_>>()
-            ));
+            trail.push(shown(&program.judged));
             trail.push(format!("  step={done}"));
             return Err(stop);
         }
     }
     program.finish()?;
     Ok(steps)
-}
-
-fn budget(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
