@@ -4,10 +4,9 @@
 //! the one under way (P3). The budget grows with `BACKLOG_CRASH_SEEDS`.
 
 use crate::disk::simulated::{CrashMode, SimDisk};
-use crate::engine::look::Source;
 
 use super::program::Program;
-use super::world::{Verbs, World, budget, dump_of};
+use super::world::{World, budget, dump_of};
 
 /// A moment between two operations of a program.
 struct Point {

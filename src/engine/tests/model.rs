@@ -3,8 +3,6 @@
 //! Each seed switches some kinds of operation off, so that the others go deeper. More programs with
 //! `BACKLOG_MODEL_PROGRAMS`; a failure prints the line that replays it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::disk::simulated::CrashMode;
 use crate::error::ErrorKind;
 use crate::testing::oracle::JobView;
