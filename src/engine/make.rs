@@ -15,8 +15,8 @@ use super::Core;
 pub(crate) const GOAL: u64 = RESERVE + 1;
 /// After a failure the maker tries again this much later, or when space was freed.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often a closing record looks for room on a full disk before it says so.
-const FREEING_ROUNDS: u32 = 10;
+/// How long a closing record waits on a full disk for what compaction frees before it says so.
+const FREEING_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Core {
     fn prepared(&self) -> u64 {
@@ -47,21 +47,26 @@ impl Core {
         }
     }
 
-    /// With threads: the maker has failed. Closing records wait a few rounds for what compaction frees.
+    /// With threads: the maker has failed. Closing records wait for the reserve, which compaction fills up again. That
+    /// the maker fails on and on says nothing: beyond the reserve it finds no room, and says so faster than a segment
+    /// is freed.
     pub(super) fn wait_for_freed(&self, class: Class, failure: Error) -> Result<()> {
         if class != Class::Closing || failure.kind() != ErrorKind::Full {
             return Err(failure);
         }
-        for _ in 0..FREEING_ROUNDS {
+        let until = self.clock.monotonic().saturating_add(FREEING_PATIENCE);
+        self.compact.ring();
+        loop {
             let heard = self.room.heard();
-            self.compact.ring();
-            self.make.ring();
-            self.room.wait(heard, Some(RETRY));
-            if self.make_failure.lock().is_none() {
+            if self.prepared() >= RESERVE || self.make_failure.lock().is_none() {
                 return Ok(());
             }
+            let rest = until.saturating_sub(self.clock.monotonic());
+            if rest.is_zero() || self.stopping() {
+                return Err(failure);
+            }
+            self.room.wait(heard, Some(rest));
         }
-        Err(failure)
     }
 
     /// The maker's life.
