@@ -148,8 +148,14 @@ fn old_frames_of_a_recycled_segment_never_come_back() {
     let recycled = rig.log.make_segment(1).unwrap();
     assert!(rig.sim.read_file(&path(recycled.0))[5000..].iter().any(|byte| *byte != 0), "it does hold old frames");
     while rig.log.current() < recycled {
+        let (from, durable) = (rig.sim.ops(), rig.log.durable());
         assert!(rig.append_as(0, 3000, Class::Carrying));
         rig.commit().unwrap();
+        // Also in the moment in which the log has turned to it and nothing in it is synced yet.
+        for cut in from..rig.sim.ops() {
+            let image = rig.sim.crash_image(cut, CrashMode::DropUnsynced);
+            check_prefix(&rig.told(), &look(&image).unwrap(), durable).unwrap();
+        }
     }
     let survey = look(&rig.sim).unwrap();
     check_prefix(&rig.told(), &survey, rig.log.durable()).unwrap();
