@@ -52,6 +52,8 @@
 //!
 //! The log is the truth; the index is derived and rebuildable; the rules of a job are pure. A file uses only floors
 //! below its own; neighbours on a floor do not know each other. Each room's `mod.rs` is its contract.
+//! More in [`_documentation`]: the [design](_documentation::design), the [guarantees](_documentation::guarantees), the
+//! [bytes on disk](_documentation::format).
 #![cfg_attr(not(test), deny(clippy::print_stdout))]
 #![cfg_attr(
     test,
@@ -103,3 +105,15 @@ pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Work
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
+/// The long texts: they stand in the repository under `src/docs`, and here.
+pub mod _documentation {
+    #[doc = include_str!("docs/design.md")]
+    pub mod design {}
+    #[doc = include_str!("docs/guarantees.md")]
+    pub mod guarantees {}
+    #[doc = include_str!("docs/format.md")]
+    pub mod format {}
+    #[doc = include_str!("docs/format_records.md")]
+    pub mod format_records {}
+}
