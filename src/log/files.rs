@@ -28,9 +28,12 @@ pub(super) fn is_full(e: &io::Error) -> bool {
 
 /// An error of a call that needs space: `Full` if there is none.
 pub(super) fn allocation_failed(what: impl std::fmt::Display, e: io::Error) -> Error {
-    let full = is_full(&e);
-    let error = Error::io(what, e);
-    if full { error.with_kind(ErrorKind::Full) } else { error }
+    if is_full(&e) {
+        // What to do stands before the system's own words.
+        let what = format!("{what} (free space on its disk; accepted jobs can be ended meanwhile)");
+        return Error::io(what, e).with_kind(ErrorKind::Full);
+    }
+    Error::io(what, e)
 }
 
 pub(super) fn sync_data(file: &Arc<dyn DiskFile>) -> io::Result<()> {
