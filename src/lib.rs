@@ -107,6 +107,7 @@ pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Work
 pub mod testing;
 
 /// The long texts: they stand in the repository under `src/docs`, and here.
+#[allow(clippy::doc_markdown, reason = "prose, not Rust")]
 pub mod _documentation {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
