@@ -230,7 +230,7 @@ impl Books {
     }
 
     /// Whether ledger, index and counters add up (C9).
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let live = self.index.len();
         let cells = self.index.all_cells().count() as u64;

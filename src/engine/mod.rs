@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// Compares ledger, index and counters with each other (C9); says what does not add up.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check_books(&self) -> std::result::Result<(), String> {
         self.state.lock().books.check()
     }

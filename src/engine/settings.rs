@@ -36,7 +36,7 @@ pub(crate) enum IndexChoice {
     /// In sled, below `index/`.
     Sled,
     /// In memory that outlives the handle (the simulator).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the crash lanes"))]
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "for the crash lanes"))]
     Memory(MemoryHandle),
     /// Nowhere: every open reads the whole log.
     None,

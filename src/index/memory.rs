@@ -76,7 +76,7 @@ impl fmt::Debug for MemoryHandle {
 }
 
 impl MemoryHandle {
-    #[cfg_attr(not(test), allow(dead_code, reason = "the twin is for tests"))]
+    #[cfg_attr(not(any(test, feature = "testing")), allow(dead_code, reason = "the twin is for tests"))]
     pub(crate) fn new() -> Self {
         Self::default()
     }

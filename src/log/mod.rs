@@ -22,6 +22,8 @@ mod commit;
 mod files;
 mod folder;
 mod frame;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzzed;
 mod identity;
 mod maker;
 mod parse;

@@ -6,6 +6,8 @@
 //!
 //! Never here: code that a backlog itself runs.
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod oracle;
 
 pub use crate::clock::{Clock, ManualClock};

@@ -1,0 +1,91 @@
+//! The fuzz targets on a stable toolchain: seeds made by the code itself, and variations of them.
+//!
+//! `BACKLOG_FUZZ_RUNS` says how many variations of each target [2000; a quarter of the slow ones], `BACKLOG_FUZZ_SEED`
+//! which. Real fuzzing: `cargo +nightly fuzz run log`. What it found once stands in `fuzz/found/TARGET/` and is replayed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+#[path = "system/mod.rs"]
+mod system;
+
+use std::path::Path;
+
+use backlog::testing::fuzzing;
+
+use system::number;
+
+/// Changes a seed a little, as a fuzzer would.
+fn vary(seed: &[u8], other: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..rng.u32(1..6) {
+        let at = rng.usize(..=bytes.len());
+        match rng.u8(..6) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.u8(..8),
+            1 if at < bytes.len() => bytes[at] = rng.u8(..),
+            2 => bytes.insert(at, rng.u8(..)),
+            3 => bytes.truncate(at),
+            4 => {
+                let from = rng.usize(..=other.len());
+                let piece = &other[from..other.len().min(from + rng.usize(..64))];
+                bytes.splice(at..at, piece.iter().copied());
+            }
+            _ if at < bytes.len() => drop(bytes.remove(at)),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Runs the seeds, what was found before, and variations; gives how many, and how many came through.
+fn replay(target: &str, seeds: &[Vec<u8>], runs: u64, run: impl Fn(&[u8]) -> bool) {
+    let first_seed = number("BACKLOG_FUZZ_SEED", 1);
+    let (mut ran, mut came_through) = (0_u64, 0_u64);
+    let mut one = |what: &str, bytes: &[u8]| {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(bytes)));
+        ran += 1;
+        match outcome {
+            Ok(through) => came_through += u64::from(through),
+            Err(_) => panic!("target={target} {what}: {bytes:?}"),
+        }
+    };
+    for (nth, seed) in seeds.iter().enumerate() {
+        one(&format!("seed {nth}"), seed);
+    }
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/found").join(target);
+    for entry in std::fs::read_dir(found).into_iter().flatten().map(Result::unwrap) {
+        one(&entry.path().display().to_string(), &std::fs::read(entry.path()).unwrap());
+    }
+    for nth in first_seed..first_seed + runs {
+        let mut rng = fastrand::Rng::with_seed(nth);
+        let (seed, other) = (&seeds[rng.usize(..seeds.len())], &seeds[rng.usize(..seeds.len())]);
+        one(&format!("BACKLOG_FUZZ_SEED={nth} BACKLOG_FUZZ_RUNS=1"), &vary(seed, other, &mut rng));
+    }
+    println!("fuzz: target={target} seeds={} runs={ran} read or opened={came_through}", seeds.len());
+    assert!(came_through > 0, "nothing came through: the seeds are stale");
+}
+
+fn runs() -> u64 {
+    number("BACKLOG_FUZZ_RUNS", 2_000)
+}
+
+#[test]
+fn any_bytes_as_frames() {
+    let mut seeds = fuzzing::frame_seeds();
+    let mending = seeds.iter().map(|seed| [&[1], &seed[1..]].concat()).collect::<Vec<_>>();
+    seeds.extend(mending);
+    replay("frames", &seeds, runs(), |bytes| fuzzing::frames(bytes).0 > 0);
+}
+
+#[test]
+fn any_bytes_as_records() {
+    replay("records", &fuzzing::record_seeds(), runs() * 10, fuzzing::records);
+}
+
+#[test]
+fn any_damage_to_a_directory() {
+    replay("log", &fuzzing::log_seeds(), runs() / 4, fuzzing::log);
+}
+
+#[test]
+fn any_program_of_verbs_and_crashes() {
+    replay("program", &fuzzing::program_seeds(), runs() / 4, |bytes| fuzzing::program(bytes) > 0);
+}
