@@ -2,6 +2,7 @@
 //!
 //! `BACKLOG_FUZZ_RUNS` says how many variations of each target [2000; a quarter of the slow ones], `BACKLOG_FUZZ_SEED`
 //! which. Real fuzzing: `cargo +nightly fuzz run log`. What it found once stands in `fuzz/found/TARGET/` and is replayed.
+#![allow(clippy::match_wild_err_arm, reason = "the panic was shown already")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "system/mod.rs"]

@@ -45,7 +45,7 @@ fn add(engine: &Engine, n: u32, more: impl FnOnce(&mut NewJob)) -> crate::error:
     engine.wait(ticket)
 }
 
-fn end_one(engine: &Engine, how: Settle) -> crate::error::Result<()> {
+fn end_one(engine: &Engine, how: &Settle) -> crate::error::Result<()> {
     for grant in engine.claim(&[], 1, LeaseKind::Pool)? {
         if let Some(ticket) = engine.settle(&grant, how.clone())? {
             engine.wait(ticket)?;
@@ -69,7 +69,7 @@ fn work(engine: &Engine) -> crate::error::Result<()> {
             job.unique = (n % 7 == 0).then(|| format!("key {n}"));
         })?;
         if n % 5 != 0 {
-            end_one(engine, ack())?;
+            end_one(engine, &ack())?;
         }
     }
     engine.wait(engine.pause("paused")?)
@@ -83,10 +83,10 @@ fn more(engine: &Engine) -> crate::error::Result<()> {
             }
         })?;
         match n % 5 {
-            0 => end_one(engine, nack())?,
-            1 => end_one(engine, Settle::Bury("enough".into()))?,
-            2 => end_one(engine, Settle::Release)?,
-            _ => end_one(engine, ack())?,
+            0 => end_one(engine, &nack())?,
+            1 => end_one(engine, &Settle::Bury("enough".into()))?,
+            2 => end_one(engine, &Settle::Release)?,
+            _ => end_one(engine, &ack())?,
         }
     }
     engine.claim(&[], 2, LeaseKind::Pool).map(drop)
