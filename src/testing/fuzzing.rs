@@ -6,7 +6,7 @@
 //! * [`frames`]: bytes as what stands in a segment.
 //! * [`records`]: bytes as the body of a record.
 //! * [`log`]: bytes as damage to a directory, which is then opened.
-//! * [`program`]: bytes as a program of verbs, maintenance and crashes.
+//! * `program`: bytes as a program of verbs, maintenance and crashes.
 //!
 //! Not part of the public interface: no promise about it.
 #![allow(
