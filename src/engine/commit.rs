@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -253,6 +254,9 @@ impl Core {
 
     /// Poison is set in the log already; tell all who wait for anything.
     pub(crate) fn fail_everyone(&self) {
+        if !self.poison_noted.swap(true, Ordering::SeqCst) {
+            self.note_owner("poisoned");
+        }
         self.desk.wake_all();
         self.wake_work();
         self.wake_room();

@@ -94,6 +94,8 @@ pub(crate) struct Core {
     lock: Mutex<Option<Box<dyn Lock>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     stopping: AtomicBool,
+    /// The lock file says already that this handle is poisoned.
+    poison_noted: AtomicBool,
     /// Why the last segment could not be made, while that lasts.
     make_failure: Mutex<Option<Error>>,
     /// Rung when a claim may find something.

@@ -33,6 +33,8 @@ use super::{Core, Engine};
 
 /// How often a held lock is asked for again.
 const LOCK_ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How long to wait for a handle of this very process.
+const OWN_HANDLE_WAIT: Duration = Duration::from_secs(3);
 
 impl Engine {
     /// Opens or creates the directory behind the doors.
@@ -127,6 +129,7 @@ fn assemble(
         lock: Mutex::new(Some(lock)),
         threads: Mutex::new(Vec::new()),
         stopping: AtomicBool::new(false),
+        poison_noted: AtomicBool::new(false),
         make_failure: Mutex::new(None),
         work: Bell::default(),
         room: Bell::default(),
@@ -150,7 +153,8 @@ fn epochs_of(index: &crate::index::Index) -> BTreeMap<u64, Epoch> {
 fn take_lock(doors: &Doors, wait: Duration) -> Result<Box<dyn Lock>> {
     let disk = &*doors.disk;
     disk.create_dir("").map_err(|e| Error::io(format!("cannot use the directory {}", disk.display("")), e))?;
-    let until = doors.clock.monotonic().saturating_add(wait);
+    let started = doors.clock.monotonic();
+    let until = started.saturating_add(wait);
     let bell = Bell::default();
     loop {
         let taken = disk
@@ -160,8 +164,17 @@ fn take_lock(doors: &Doors, wait: Duration) -> Result<Box<dyn Lock>> {
             return Ok(lock);
         }
         let owner = owner(disk);
-        let ours = owner.starts_with(&format!("pid={} ", std::process::id())) && !owner.contains("closing");
-        if ours || doors.drive == Drive::Inline || doors.clock.monotonic() >= until {
+        let ours = owner.starts_with(&format!("pid={} ", std::process::id()));
+        let until = if ours && owner.contains("poisoned") {
+            // It goes only when its last handler has returned (rule 14).
+            started
+        } else if ours && owner.contains("open") {
+            // Most likely a mistake; but the last handle may be on its way out on another thread.
+            until.min(started.saturating_add(OWN_HANDLE_WAIT))
+        } else {
+            until
+        };
+        if doors.drive == Drive::Inline || doors.clock.monotonic() >= until {
             return Err(Error::new(
                 ErrorKind::InUse,
                 format!(
