@@ -104,10 +104,10 @@ impl ReadOnlyEngine {
         let owned = is_owned(&*disk);
         let mut survey =
             if owned { Survey::look_beside(&disk, &identity, &given_up)? } else { Survey::look(&disk, &identity)? };
+        recover::leave_out_trimmed(&mut survey)?;
         let mut books = Books::fresh(identity.segment_bytes);
         if !survey.is_fresh() {
             survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
-            recover::check_trimmed(&mut survey, &books.totals)?;
         }
         let mut engine = Self { disk, identity, survey, books, orphans: HashMap::new(), owned };
         if !owned {

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, SegmentId};
 use crate::index::{Index, Keeper, Snapshot, Verdict, trust};
-use crate::job::{self, DecodeError, Totals};
+use crate::job::{self, DecodeError, Record};
 use crate::log::{Frame, Identity, Survey};
 
 use super::books::{Books, Filed};
@@ -174,10 +174,20 @@ pub(super) fn identify(
     Ok((Identity::create(disk, random, segment_bytes)?, true))
 }
 
-/// Leftovers of the last removal are no part of the log; anything missing beyond it is damage (rule 5).
-pub(super) fn check_trimmed(survey: &mut Survey, totals: &Totals) -> Result<()> {
+/// Tells the survey which segments were given up: leftovers of them are no part of the log, whatever they hold by
+/// now, and anything missing beyond them is damage (rule 5). The newest segment's totals say it.
+pub(super) fn leave_out_trimmed(survey: &mut Survey) -> Result<()> {
     if survey.is_fresh() {
         return Ok(());
     }
-    survey.trimmed_through(SegmentId(totals.trimmed_through))
+    let mut through = 0;
+    survey.walk(survey.newest_start(), &mut |frame| {
+        for record in frame.records().filter(|record| record.kind == job::kind::TOTALS) {
+            if let Ok(Record::Totals(totals)) = job::decode(record.kind, record.body) {
+                through = totals.trimmed_through;
+            }
+        }
+        Ok(())
+    })?;
+    survey.trimmed_through(SegmentId(through))
 }

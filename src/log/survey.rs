@@ -164,7 +164,6 @@ impl Survey {
 
     /// First frame position of the newest segment that holds a frame: a short walk from here meets all that stands
     /// in every first frame.
-    #[cfg(test)]
     pub(crate) fn newest_start(&self) -> Lsn {
         let newest = self.tail.seal_end.unwrap_or(self.tail.end);
         self.geometry.first_frame(self.geometry.segment_of(newest))

@@ -222,6 +222,27 @@ fn p10_the_log_settles_within_its_bound_and_one_old_job_never_pins_it() {
 }
 
 #[test]
+fn p9_a_segment_that_was_given_up_and_comes_back_with_foreign_bytes_is_no_part_of_the_log() {
+    let world = World::new(13);
+    let engine = world.open();
+    for _ in 0..8 {
+        engine.add_many((0..50).map(|n| job(&format!("{n:0>300}"))).collect());
+        for grant in engine.take_some(40) {
+            assert!(engine.ack(&grant));
+        }
+        engine.compact_all().unwrap();
+        engine.idle();
+    }
+    let expected = world.crashed(CrashMode::KeepAll).open().text();
+    let image = world.crashed(CrashMode::KeepAll).without_index();
+    let first = image.disk.file_names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
+    let number = u64::from_str_radix(&first["log/".len()..first.len() - ".seg".len()], 16).unwrap();
+    assert!(number > 1, "nothing was given up: {first}");
+    image.disk.write_file(&format!("log/{:016x}.seg", number - 1), &vec![0xA5; SEGMENT_BYTES as usize]);
+    assert_eq!(image.open().text(), expected);
+}
+
+#[test]
 fn p11_a_full_disk_refuses_new_work_but_accepted_jobs_can_be_ended() {
     let world = World::new(12);
     let engine = world.open();
