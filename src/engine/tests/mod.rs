@@ -10,6 +10,7 @@ mod judged;
 mod lives;
 mod managed;
 mod model;
+mod narrow;
 mod program;
 mod promises;
 mod rules;

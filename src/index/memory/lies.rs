@@ -32,6 +32,12 @@ impl MemoryHandle {
         Self(Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }))
     }
 
+    /// Whether a checkpoint stands there, as far as its owner will know.
+    #[cfg(test)]
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.0.state.lock().content.meta.as_deref().and_then(versions::claim_beyond).is_some()
+    }
+
     /// What is kept changes at once, what calls do from the next call on.
     pub(crate) fn lie(&self, lie: Lie) {
         let mut state = self.0.state.lock();
