@@ -6,6 +6,8 @@
 //!
 //! Never here: code that a backlog itself runs.
 
+#[cfg(test)]
+pub(crate) mod effort;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod oracle;

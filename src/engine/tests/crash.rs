@@ -1,12 +1,13 @@
 //! A crash at every I/O operation of random programs, in every mode, and a crash inside the recovery too.
 //!
 //! What each image must open as: the state after the last operation that was acknowledged before the cut, or after
-//! the one under way (P3). The budget grows with `BACKLOG_CRASH_SEEDS`.
+//! the one under way (P3). `BACKLOG_CRASH_SEEDS` and `BACKLOG_CRASH_FIRST_SEED` choose the programs.
 
 use crate::disk::simulated::{CrashMode, SimDisk};
 
 use super::program::Program;
-use super::world::{World, budget, dump_of};
+use super::world::{World, dump_of};
+use crate::testing::effort::{budget, counted, spread};
 
 /// A moment between two operations of a program.
 struct Point {
@@ -59,6 +60,7 @@ fn record(seed: u64, steps: usize) -> (World, Vec<Point>) {
     (program.world.clone(), points)
 }
 
+#[derive(Default)]
 struct Tally {
     images: u64,
     nested: u64,
@@ -104,11 +106,15 @@ fn check(image: &World, before: &Point, after: &Point, replay: &str) {
 
 #[test]
 fn p3_a_crash_at_every_operation_leaves_the_state_before_or_after_it() {
-    let mut tally = Tally { images: 0, nested: 0 };
-    let seeds = budget("BACKLOG_CRASH_SEEDS", 12);
-    let first = budget("BACKLOG_CRASH_FIRST_SEED", 1);
-    for seed in first..first + seeds {
-        crash_everywhere(seed, 60, &mut tally);
-    }
-    println!("crash images={} inside recovery={} programs={seeds}", tally.images, tally.nested);
+    let seeds = budget("BACKLOG_CRASH_SEEDS", 12, 900);
+    let first = budget("BACKLOG_CRASH_FIRST_SEED", 1, 1);
+    let tallies = spread(first..first + seeds, |seeds| {
+        let mut tally = Tally::default();
+        for seed in seeds {
+            crash_everywhere(seed, 60, &mut tally);
+        }
+        tally
+    });
+    counted("crash images", tallies.iter().map(|tally| tally.images).sum());
+    counted("crash images inside recovery", tallies.iter().map(|tally| tally.nested).sum());
 }

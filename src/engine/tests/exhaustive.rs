@@ -11,7 +11,8 @@ use crate::engine::{Durability, Grant, LeaseKind, NewJob, Settle};
 use super::judged::{Judged, Step, Wait};
 use super::lives::{Aftermath, IndexFate, fault_of, image_of};
 use super::view::view_of;
-use super::world::{World, budget, job, nack};
+use super::world::{World, job, nack};
+use crate::testing::effort::{budget, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
@@ -171,8 +172,8 @@ fn explore(program: &mut Vec<Op>, left: usize, tried: &mut u64) {
 
 #[test]
 fn c1_to_c10_hold_after_every_program_of_four_operations() {
-    let ops = usize::try_from(budget("BACKLOG_EXHAUSTIVE_OPS", 4)).unwrap();
+    let ops = usize::try_from(budget("BACKLOG_EXHAUSTIVE_OPS", 4, 4)).unwrap();
     let mut tried = 0;
     explore(&mut Vec::new(), ops, &mut tried);
-    println!("exhaustive programs={tried} operations={ops} alphabet={}", ALL.len());
+    counted("programs of up to four operations", tried);
 }

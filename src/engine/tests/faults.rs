@@ -16,7 +16,8 @@ use super::judged::{Judged, Step, Stop, Wait, broken};
 use super::lives::{fault_of, image_of};
 use super::script::{STEPS, drain, step};
 use super::view::{scan_agrees, view_of};
-use super::world::{World, budget};
+use super::world::World;
+use crate::testing::effort::{budget, counted};
 
 /// A fault, its name in a replay line, and whether the program may not even notice it.
 fn faults() -> Vec<(&'static str, Fault, bool)> {
@@ -124,14 +125,14 @@ fn bounded(at: &Arc<Mutex<String>>, work: impl FnOnce() + Send + 'static) {
 
 #[test]
 fn p7_and_c1_hold_when_the_kth_call_to_the_disk_fails() {
-    let (first, stride) = (budget("BACKLOG_FAULT_FIRST", 0), budget("BACKLOG_FAULT_STRIDE", 1).max(1));
+    let (first, stride) = (budget("BACKLOG_FAULT_FIRST", 0, 0), budget("BACKLOG_FAULT_STRIDE", 1, 1).max(1));
     let only = std::env::var("BACKLOG_FAULT_KIND").ok();
     let at = Arc::new(Mutex::new(String::new()));
     let place = Arc::clone(&at);
     bounded(&at, move || {
         let mut tally = Tally::default();
         let calls = calls_of_a_run();
-        let last = budget("BACKLOG_FAULT_LAST", calls);
+        let last = budget("BACKLOG_FAULT_LAST", calls, calls);
         for (name, fault, harmless) in faults() {
             if only.as_ref().is_some_and(|only| only != name) {
                 continue;
@@ -147,10 +148,11 @@ fn p7_and_c1_hold_when_the_kth_call_to_the_disk_fails() {
                 }
             }
         }
-        println!(
-            "failing calls: calls={calls} runs={} errors={} poisoned={} images={}",
-            tally.runs, tally.errors, tally.poisoned, tally.images
-        );
+        counted("calls of the program, each made to fail", calls);
+        counted("runs with a failing call", tally.runs);
+        counted("handles poisoned", tally.poisoned);
+        counted("crash images after a failing call", tally.images);
+        assert!(tally.errors > 0 && tally.poisoned > 0 || only.is_some());
     });
 }
 

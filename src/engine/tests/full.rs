@@ -14,6 +14,7 @@ use super::lives::{fault_of, image_of};
 use super::script::drain;
 use super::view::view_of;
 use super::world::{SEGMENT_BYTES, World, job, nack};
+use crate::testing::effort::counted;
 
 const STEP_BYTES: u64 = 4 << 10;
 const BATCHES: usize = 24;
@@ -158,6 +159,6 @@ fn p11_a_disk_full_at_every_step_of_room_refuses_new_work_and_ends_what_it_accep
         }
         tried += 1;
     }
-    println!("disk full: capacities tried={tried} refused new work={full}");
+    counted("capacities of a full disk", tried);
     assert!(full > 0 && full < tried, "the range of capacities misses the border: {full} of {tried}");
 }

@@ -13,6 +13,7 @@ use super::lives::{Aftermath, IndexFate, fault_of, image_of};
 use super::script::drain;
 use super::view::view_of;
 use super::world::{SEGMENT_BYTES, Verbs, World, at, job, nack};
+use crate::testing::effort::counted;
 
 const OUT: Wait = Wait::Out;
 
@@ -258,7 +259,7 @@ fn c12_a_recovery_that_dies_at_any_operation_is_finished_by_the_next() {
             }
         }
     }
-    println!("recoveries cut short={tried}");
+    counted("crash images inside recovery", tried);
 }
 
 #[test]

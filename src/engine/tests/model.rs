@@ -8,7 +8,8 @@ use crate::error::ErrorKind;
 use crate::testing::oracle::JobView;
 
 use super::judged::{Judged, Step, Stop, broken};
-use super::world::{World, budget};
+use super::world::World;
+use crate::testing::effort::{budget, counted, spread};
 
 /// A random program under way.
 pub(super) struct Program {
@@ -111,7 +112,7 @@ fn shown(judged: &Judged) -> String {
     jobs.collect()
 }
 
-fn run(seed: u64, steps: usize, trail: &mut Vec<String>) -> Step<usize> {
+fn run(seed: u64, steps: u64, trail: &mut Vec<String>) -> Step<u64> {
     let mut program = Program::new(seed);
     program.start()?;
     for done in 0..steps {
@@ -128,20 +129,21 @@ fn run(seed: u64, steps: usize, trail: &mut Vec<String>) -> Step<usize> {
 
 #[test]
 fn c1_to_c12_and_c15_hold_after_every_step_of_random_programs() {
-    let first = budget("BACKLOG_MODEL_FIRST_SEED", 1);
-    let programs = budget("BACKLOG_MODEL_PROGRAMS", 2_000);
-    let mut steps = 0;
-    for seed in first..first + programs {
-        let mut trail = Vec::new();
-        match run(seed, 60, &mut trail) {
-            Ok(done) => steps += done,
-            Err(stop) => panic!(
-                "{}
-{stop}
-replay: BACKLOG_MODEL_FIRST_SEED={seed} BACKLOG_MODEL_PROGRAMS=1 cargo test --lib random_programs",
-                trail.join(", ")
-            ),
-        }
+    let first = budget("BACKLOG_MODEL_FIRST_SEED", 1, 1);
+    let programs = budget("BACKLOG_MODEL_PROGRAMS", 2_000, 200_000);
+    let steps = spread(first..first + programs, |seeds| seeds.map(run_or_tell).sum::<u64>());
+    counted("random programs", programs);
+    counted("steps of random programs", steps.into_iter().sum());
+}
+
+/// Runs one program; a failure prints the line that replays it.
+fn run_or_tell(seed: u64) -> u64 {
+    let mut trail = Vec::new();
+    match run(seed, 60, &mut trail) {
+        Ok(done) => done,
+        Err(stop) => panic!(
+            "{}\n{stop}\nreplay: BACKLOG_MODEL_FIRST_SEED={seed} BACKLOG_MODEL_PROGRAMS=1 cargo test --lib random_programs",
+            trail.join(", ")
+        ),
     }
-    println!("model programs={programs} steps={steps} first seed={first}");
 }

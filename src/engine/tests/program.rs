@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::{Engine, Grant, LeaseKind, NewJob, Settle};
+use crate::disk::simulated::{Call, Fault};
+use crate::engine::{Durability, Engine, Grant, LeaseKind, NewJob, Settle};
 use crate::ids::JobId;
 
 use super::world::{Verbs, World, at, job, nack};
@@ -20,7 +21,7 @@ pub(super) struct Program {
 }
 
 /// Kinds of operation, by number.
-const KINDS: u32 = 16;
+const KINDS: u32 = 17;
 
 impl Program {
     pub(super) fn new(seed: u64) -> Self {
@@ -72,7 +73,8 @@ impl Program {
                 self.engine().compact_all().unwrap();
                 "compact"
             }
-            _ => self.reopen(),
+            15 => self.reopen(),
+            _ => self.fail_a_sync(),
         }
     }
 
@@ -131,6 +133,24 @@ impl Program {
         self.engine().promote_due().unwrap();
         while self.engine().make_step().unwrap() {}
         "time"
+    }
+
+    /// A sync fails: the handle is poisoned. The next open reads what the page cache shows and the disk has not, and its own
+    /// syncs succeed.
+    fn fail_a_sync(&mut self) -> &'static str {
+        let job = self.new_job();
+        self.world.disk.fail_call(0, Fault::eio().on(&[Call::SyncData]));
+        let engine = self.engine();
+        let done = engine.enqueue(vec![job], Durability::Sync).and_then(|(_, ticket)| engine.wait(ticket));
+        self.world.disk.clear_faults();
+        // A segment that could not be prepared harms nothing; neither does a duplicate that needed no sync.
+        assert!(done.is_err() || self.engine().poisoned().is_none());
+        if self.engine().poisoned().is_some() {
+            self.leases.clear();
+            self.engine = None;
+            self.engine = Some(self.world.open());
+        }
+        "failed sync"
     }
 
     fn reopen(&mut self) -> &'static str {

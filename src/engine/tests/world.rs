@@ -153,8 +153,3 @@ pub(crate) fn nack(error: &str) -> Settle {
 pub(crate) fn at(ms_from_start: u64) -> Millis {
     Millis(START_MS + ms_from_start)
 }
-
-/// How much of something a lane tries.
-pub(crate) fn budget(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
