@@ -11,7 +11,7 @@
 //! Never here: deciding whether something may happen (that is `job::next` and the verbs).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Millis, Phase, Place, Token};
@@ -28,6 +28,14 @@ pub(crate) struct Books {
     pub(crate) ledger: Ledger,
     pub(crate) totals: Totals,
     owed: BTreeSet<JobId>,
+    suspects: BTreeMap<JobId, Suspect>,
+}
+
+/// Where a job stands in line that was in flight at two crashes or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    pub(crate) lane: LaneId,
+    pub(crate) priority: i16,
 }
 
 /// What the books need of a full job record.
@@ -38,6 +46,7 @@ pub(crate) struct Filed<'a> {
     pub(crate) state: State,
     pub(crate) priority: i16,
     pub(crate) careful: bool,
+    pub(crate) suspect: bool,
     /// The hash of its unique key, and whether the job keeps others out as it stands.
     pub(crate) unique: Option<(u128, bool)>,
 }
@@ -51,6 +60,7 @@ impl<'a> Filed<'a> {
             state: envelope.state,
             priority: envelope.priority,
             careful: envelope.careful(),
+            suspect: envelope.is_suspect(),
             unique: envelope.key_claim(),
         }
     }
@@ -63,18 +73,19 @@ impl<'a> Filed<'a> {
             state: peek.state,
             priority: peek.priority,
             careful: peek.careful,
+            suspect: peek.suspect,
             unique: peek.unique,
         }
     }
 }
 
 impl Books {
-    pub(crate) fn new(index: Index, ledger: Ledger, totals: Totals) -> Self {
-        Self { index, ledger, totals, owed: BTreeSet::new() }
+    pub(crate) fn new(index: Index, ledger: Ledger, totals: Totals, suspects: BTreeMap<JobId, Suspect>) -> Self {
+        Self { index, ledger, totals, owed: BTreeSet::new(), suspects }
     }
 
     pub(crate) fn fresh(segment_bytes: u32) -> Self {
-        Self::new(Index::new(), Ledger::new(segment_bytes), Totals::default())
+        Self::new(Index::new(), Ledger::new(segment_bytes), Totals::default(), BTreeMap::new())
     }
 
     fn counters(&mut self) -> &mut Counters {
@@ -119,6 +130,11 @@ impl Books {
         self.ledger.add(place);
         self.drop_old(id, old)?;
         self.count(id, filed);
+        if filed.suspect {
+            self.suspects.insert(id, Suspect { lane, priority: filed.priority });
+        } else {
+            self.suspects.remove(&id);
+        }
         match filed.unique {
             Some((hash, true)) => self.index.set_unique(hash, id),
             Some((hash, false)) => self.index.clear_unique(hash, id),
@@ -177,6 +193,7 @@ impl Books {
                 self.index.clear_unique(hash, id);
             }
         }
+        self.suspects.remove(&id);
         let counters = self.counters();
         match ended.how {
             Ending::Completed => counters.completed += 1,
@@ -229,6 +246,15 @@ impl Books {
         })
     }
 
+    /// Live jobs that were in flight at two crashes or more, whatever state they are in.
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = (JobId, Suspect)> + '_ {
+        self.suspects.iter().map(|(id, suspect)| (*id, *suspect))
+    }
+
+    pub(crate) fn suspect(&self, id: JobId) -> Option<Suspect> {
+        self.suspects.get(&id).copied()
+    }
+
     /// Whether ledger, index and counters add up (C9).
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
@@ -245,6 +271,10 @@ impl Books {
         let by_state: u64 = self.index.totals().iter().sum();
         if by_state != live {
             return Err(format!("by state={by_state} but live={live}"));
+        }
+        match self.suspects.keys().find(|id| self.index.get(**id).is_none()) {
+            Some(id) => return Err(format!("job={id} is a suspect and not live")),
+            None => {}
         }
         Ok(())
     }

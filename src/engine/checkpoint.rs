@@ -5,31 +5,41 @@
 //! * A checkpoint shortens replay and licenses nothing else.
 //! * A store that fails, panics or hangs is given up for the run; service goes on without it (rule 24).
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::Lsn;
-use crate::index::Meta;
+use crate::ids::{JobId, Lsn};
+use crate::index::{LaneId, Meta};
 use crate::job::{self, Record, Totals};
 
 use super::Core;
+use super::books::{Books, Suspect};
 use super::commit::Ticket;
 use super::ledger::Ledger;
 use super::settings::Durability;
 use super::state::State;
 
-/// What the engine adds to a checkpoint: totals and ledger.
+/// What the engine adds to a checkpoint: totals, suspects and ledger.
 pub(super) struct EngineWords {
     pub(super) totals: Totals,
+    pub(super) suspects: BTreeMap<JobId, Suspect>,
     pub(super) ledger: Ledger,
 }
 
+/// Words of one suspect: id, lane, priority.
+const SUSPECT_WORDS: usize = 3;
+
 impl EngineWords {
-    // Drawn once: length of the totals record (u32), its body, then the ledger's words (u64), all little-endian.
-    fn encode(totals: Totals, ledger: &Ledger) -> Vec<u8> {
-        let (_, body) = job::encode(&Record::Totals(totals));
+    // Drawn once: length of the totals record (u32), its body; then words (u64): the count of suspects, three of each,
+    // and the ledger's. All little-endian.
+    fn encode(books: &Books) -> Vec<u8> {
+        let (_, body) = job::encode(&Record::Totals(books.totals));
         let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let mut bytes = len.to_le_bytes().to_vec();
         bytes.extend(body);
-        for word in ledger.to_words() {
+        let suspects: Vec<u64> = books.suspects().flat_map(|(id, suspect)| words_of(id, suspect)).collect();
+        let count = (suspects.len() / SUSPECT_WORDS) as u64;
+        for word in [count].into_iter().chain(suspects).chain(books.ledger.to_words()) {
             bytes.extend(word.to_le_bytes());
         }
         bytes
@@ -44,8 +54,21 @@ impl EngineWords {
         }
         let words: Vec<u64> =
             words.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok().map(u64::from_le_bytes)).collect();
-        Some(Self { totals, ledger: Ledger::from_words(&words, segment_bytes)? })
+        let (count, words) = words.split_first()?;
+        let (suspects, ledger) = words.split_at_checked(usize::try_from(*count).ok()?.checked_mul(SUSPECT_WORDS)?)?;
+        let suspects = suspects.chunks_exact(SUSPECT_WORDS).map(suspect_of).collect::<Option<_>>()?;
+        Some(Self { totals, suspects, ledger: Ledger::from_words(ledger, segment_bytes)? })
     }
+}
+
+fn words_of(id: JobId, suspect: Suspect) -> [u64; SUSPECT_WORDS] {
+    [id.0, u64::from(suspect.lane.0), u64::from(suspect.priority.cast_unsigned())]
+}
+
+fn suspect_of(words: &[u64]) -> Option<(JobId, Suspect)> {
+    let [id, lane, priority] = *words else { return None };
+    let lane = LaneId(u32::try_from(lane).ok()?);
+    Some((JobId(id), Suspect { lane, priority: u16::try_from(priority).ok()?.cast_signed() }))
 }
 
 impl Core {
@@ -64,7 +87,7 @@ impl Core {
                 return Err(cause);
             }
             let index_lsn = state.stage.tail();
-            let engine = EngineWords::encode(state.books.totals, &state.books.ledger);
+            let engine = EngineWords::encode(&state.books);
             let delta =
                 if keeper.wants_whole() { state.books.index.freeze_whole() } else { state.books.index.freeze() };
             (delta, index_lsn, engine)

@@ -4,7 +4,8 @@
 //! * A lease is handed out when its record is with the operating system, so grants are counted exactly after a
 //!   crash of the process (P6).
 //! * Priority high to low, then id (rule 17). A new job stands in line only from the level it was accepted at.
-//! * A job that crashed before, or is on its last attempt, is never granted in a batch (rule 11).
+//! * A job that crashed before, or is on its last attempt, is never granted in a batch; one that was in flight at two
+//!   crashes runs alone first (rule 11).
 //! * What was granted reaches somebody: a job that could not be read just now is handed out by a later claim.
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::Core;
 use super::settings::Drive;
 use super::staging::{Entry, Try, entries_len};
 use super::state::{LeaseState, State};
+use super::suspects::{self, Gate};
 
 /// Jobs granted in one call at most.
 const GRANT_JOBS_MAX: usize = 1_000;
@@ -99,7 +101,13 @@ impl Core {
     }
 
     fn grant(&self, state: &mut State, queues: &[String], n: usize, lease: LeaseKind) -> Result<Try<Vec<Picked>>> {
-        let runs = self.pick(state, queues, n);
+        let lanes = Self::lanes(state, queues);
+        let gate = state.gate(&lanes, self.clock.monotonic());
+        let runs = match gate {
+            Gate::Open => self.pick(state, lanes, n),
+            Gate::Alone(id) => Self::pick_suspect(state, id),
+            Gate::Shut => Vec::new(),
+        };
         if runs.is_empty() {
             return Ok(Try::Done(Vec::new()));
         }
@@ -109,12 +117,23 @@ impl Core {
             at: self.clock.now_ms(),
             runs: claim_runs(state, &runs),
         };
-        let entry = Entry::new(0, &Record::Claimed(claimed.clone()));
-        if !self.make_room(state, entries_len([&entry]), Class::Closing) {
+        let mut entries = vec![Entry::new(0, &Record::Claimed(claimed.clone()))];
+        let alone = suspects::value_of(Token { epoch: claimed.epoch, counter: claimed.first_counter });
+        let mark = match gate {
+            Gate::Alone(_) => Some(suspects::cell(Some(&alone))),
+            _ if suspects::token_alone(&state.books).is_some() => Some(suspects::cell(None)),
+            _ => None,
+        };
+        entries.extend(mark.iter().map(|cell| Entry::new(0, &Record::Cell(cell.clone()))));
+        if !self.make_room(state, entries_len(&entries), Class::Closing) {
             return Ok(Try::NoRoom(Class::Closing));
         }
-        self.put_one(state, entry);
+        let mut last = None;
+        self.put(state, 0, &entries, |_, place| last = Some(place));
         state.books.claimed(&claimed).inspect_err(|e| self.log.poison(e))?;
+        if let (Some(cell), Some(place)) = (&mark, last) {
+            self.file_cell(state, cell, place)?;
+        }
         let deadline = match lease {
             LeaseKind::Pool => None,
             LeaseKind::Hand(lasts) => {
@@ -130,18 +149,21 @@ impl Core {
             if let Some(deadline) = deadline {
                 state.deadlines.insert((deadline, pick.id), token);
             }
+            if gate == Gate::Alone(pick.id) {
+                state.runs_alone(pick.id, token, self.clock.monotonic());
+            }
             picked.push(Picked { id: pick.id, lane, place: pick.place, token });
         }
         Ok(Try::Done(picked))
     }
 
     /// What to grant: per lane, best first. A careful job only ever goes alone.
-    fn pick(&self, state: &State, queues: &[String], n: usize) -> Vec<(LaneId, Vec<Pick>)> {
+    fn pick(&self, state: &State, lanes: Vec<LaneId>, n: usize) -> Vec<(LaneId, Vec<Pick>)> {
         let marks = self.marks();
         let reached = |id| !state.unreached.contains(id, marks);
         let mut runs = Vec::new();
         let mut left = n;
-        for lane in Self::lanes(state, queues) {
+        for lane in lanes {
             if left == 0 {
                 break;
             }
@@ -158,6 +180,13 @@ impl Core {
         runs
     }
 
+    fn pick_suspect(state: &State, id: JobId) -> Vec<(LaneId, Vec<Pick>)> {
+        let (Some(suspect), Some(entry)) = (state.books.suspect(id), state.books.index.get(id)) else {
+            return Vec::new();
+        };
+        vec![(suspect.lane, vec![Pick { id, priority: suspect.priority, place: entry.place, careful: true }])]
+    }
+
     fn lanes(state: &State, queues: &[String]) -> Vec<LaneId> {
         let index = &state.books.index;
         let open = |name: &str| !state.paused.contains(name);
@@ -172,11 +201,17 @@ impl Core {
 
     /// Whether a claim on these queues would find something.
     fn claimable(&self, queues: &[String]) -> Result<bool> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         self.check_life(&state)?;
         let lanes = Self::lanes(&state, queues);
-        let unread = state.unread.iter().flatten().any(|pick| lanes.contains(&pick.lane) && holds(&state, pick));
-        Ok(unread || !self.pick(&state, queues, 1).is_empty())
+        if state.unread.iter().flatten().any(|pick| lanes.contains(&pick.lane) && holds(&state, pick)) {
+            return Ok(true);
+        }
+        Ok(match state.gate(&lanes, self.clock.monotonic()) {
+            Gate::Open => !self.pick(&state, lanes, 1).is_empty(),
+            Gate::Alone(_) => true,
+            Gate::Shut => false,
+        })
     }
 
     /// Jobs of these queues that one earlier claim granted and could not read.

@@ -4,7 +4,7 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`], [`claim`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`], [`compact`] with its [`planner`], [`checkpoint`], [`damage`]: what goes on beside the verbs.
 //!
@@ -38,6 +38,7 @@ mod settings;
 mod settle;
 mod staging;
 mod state;
+mod suspects;
 mod time;
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use super::settings::{Doors, Drive, IndexChoice, Settings};
 use super::settle::Change;
 use super::staging::{Entry, entries_len};
 use super::state::{Epoch, Life, State, Unreached};
+use super::suspects::{Turns, token_alone};
 use super::{Core, Engine};
 
 /// How often a held lock is asked for again.
@@ -110,6 +111,7 @@ fn assemble(
         alarm: Millis(u64::MAX),
         upkeep_tail: Lsn(0),
         checkpoint: recovered.checkpoint,
+        turns: Turns::default(),
         books,
     };
     Ok(Core {
@@ -195,10 +197,12 @@ fn owner(disk: &dyn Disk) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// An orphan's change, its args, and where it stood.
+/// A job whose run ended with its process, and what becomes of it.
 struct Orphan {
     id: JobId,
     change: Change,
+    /// A poison pill.
+    convicted: bool,
 }
 
 impl Core {
@@ -213,6 +217,9 @@ impl Core {
         }
         let mut state = self.state.lock();
         state.ceiling = state.books.totals.id_ceiling;
+        if self.settings.suspects_alone {
+            self.report.suspects = state.line_up_suspects() as u64;
+        }
         Ok(())
     }
 
@@ -259,9 +266,9 @@ impl Core {
         let mut bytes = 0;
         for (id, token) in orphans {
             match self.orphan(id, token) {
-                Ok(Some((orphan, suspect))) => {
+                Ok(Some(orphan)) => {
                     self.report.requeued += 1;
-                    self.report.suspects += u64::from(suspect);
+                    self.report.convicted += u64::from(orphan.convicted);
                     bytes += entries_len([&orphan.change.entry(id)]);
                     batch.push(orphan);
                 }
@@ -277,14 +284,18 @@ impl Core {
         self.stage_home(&batch)
     }
 
-    fn orphan(&self, id: JobId, token: Token) -> Result<Option<(Orphan, bool)>> {
-        let Some(entry) = self.state.lock().books.index.get(id) else { return Ok(None) };
+    fn orphan(&self, id: JobId, token: Token) -> Result<Option<Orphan>> {
+        let (entry, alone) = {
+            let state = self.state.lock();
+            let Some(entry) = state.books.index.get(id) else { return Ok(None) };
+            (entry, self.settings.suspects_alone && token_alone(&state.books) == Some(token))
+        };
         let raw = self.log.read(entry.place, id.0)?;
         let (mut envelope, args): (Envelope, Vec<u8>) = open_job(id, &raw)?;
-        let suspect = envelope.crashes > 0;
         envelope.state = JobState::InFlight { token, since: envelope.created_at };
-        let change = self.change_of(&envelope, &Event::Interrupted { now: self.clock.now_ms() }, &args)?;
-        Ok(Some((Orphan { id, change }, suspect)))
+        let convicted = alone && envelope.is_suspect() && !envelope.cancel_requested;
+        let change = self.change_of(&envelope, &Event::Interrupted { now: self.clock.now_ms(), alone }, &args)?;
+        Ok(Some(Orphan { id, change, convicted }))
     }
 
     fn stage_home(&self, batch: &[Orphan]) -> Result<()> {

@@ -21,6 +21,7 @@ use super::books::{Books, as_it_stands, key_of};
 use super::claim::open_job;
 use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, some_ids};
 use super::recover;
+use super::suspects::token_alone;
 
 /// What a check of the whole log found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -118,11 +119,13 @@ impl ReadOnlyEngine {
 
     fn interrupt(&mut self, now: Millis) -> Result<()> {
         let flights: Vec<_> = self.books.index.in_flight_all().collect();
+        let alone = token_alone(&self.books);
         for (id, flight) in flights {
             let Some((envelope, _)) = self.job(id)? else { continue };
             let Some(entry) = self.books.index.get(id) else { continue };
             let old = crate::index::Key::InFlight { token: flight.token, lane: flight.lane, priority: flight.priority };
-            let outcome = match job::next(&envelope, &Event::Interrupted { now }) {
+            let alone = alone == Some(flight.token);
+            let outcome = match job::next(&envelope, &Event::Interrupted { now, alone }) {
                 Next::Stands(next) => {
                     let key = key_of(&next.state, flight.lane, next.priority);
                     let moved = self.books.index.replace(id, entry.place, next.careful(), &old, key).map(drop);

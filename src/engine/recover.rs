@@ -33,7 +33,9 @@ pub struct RecoveryReport {
     pub bytes_cut: u64,
     /// Jobs that were running when the last owner died: ready again, or dead after their last attempt.
     pub requeued: u64,
-    /// Of them, those that were in flight at a crash before.
+    /// Of them, poison pills: the process died again while such a job ran alone. Dead now.
+    pub convicted: u64,
+    /// Jobs that were in flight at two crashes or more and are ready: each runs first, alone.
     pub suspects: u64,
     /// How the index came to be.
     pub index: IndexOrigin,
@@ -103,7 +105,7 @@ fn from_snapshot(snapshot: Option<Snapshot>, survey: &mut Survey, identity: &Ide
         return Err(refused(format!("ledger={} and index={jobs_and_cells} disagree", words.ledger.records())));
     }
     survey.vouch(meta.durable_lsn)?;
-    let books = Books::new(index, words.ledger, words.totals);
+    let books = Books::new(index, words.ledger, words.totals, words.suspects);
     replay(survey, books, meta.index_lsn, IndexOrigin::Trusted, meta.index_lsn)
 }
 

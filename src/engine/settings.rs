@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) checkpoint_bytes: u64,
     /// Whether a missing directory is made.
     pub(crate) create: bool,
+    /// Whether jobs that were in flight at two crashes run first and alone after an open (rule 11).
+    pub(crate) suspects_alone: bool,
 }
 
 impl Default for Settings {
@@ -72,6 +74,7 @@ impl Default for Settings {
             lock_wait: Duration::from_secs(30),
             checkpoint_bytes: 256 << 20,
             create: true,
+            suspects_alone: true,
         }
     }
 }

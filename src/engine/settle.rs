@@ -208,6 +208,7 @@ impl Core {
             Change::Stand { envelope, cause, removes, .. } => {
                 if !matches!(envelope.state, JobState::InFlight { .. }) {
                     state.forget_lease(id);
+                    self.pass_turn(state, id);
                 }
                 let filed = Filed::of(*cause, Some(removes), envelope);
                 state.books.job(id, place, &filed).inspect_err(|e| self.log.poison(e))?;
@@ -223,6 +224,7 @@ impl Core {
 
     pub(super) fn file_end(&self, state: &mut State, id: JobId, ended: &Ended) -> Result<()> {
         state.forget_lease(id);
+        self.pass_turn(state, id);
         state.books.ended(id, ended).inspect_err(|e| self.log.poison(e))
     }
 

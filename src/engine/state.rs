@@ -9,6 +9,7 @@ use crate::log::Stage;
 use super::books::Books;
 use super::claim::Picked;
 use super::settings::Durability;
+use super::suspects::Turns;
 
 /// Whether verbs are still taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,7 @@ pub(super) struct State {
     pub(super) upkeep_tail: Lsn,
     /// Position of the newest checkpoint that was saved.
     pub(super) checkpoint: Lsn,
+    pub(super) turns: Turns,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.

@@ -117,6 +117,11 @@ impl Core {
         if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {
             rest = rest.min(deadline.saturating_sub(monotonic));
         }
+        match state.turns.deadline() {
+            Some(deadline) if deadline <= monotonic => self.wake_work(),
+            Some(deadline) => rest = rest.min(deadline.saturating_sub(monotonic)),
+            None => {}
+        }
         state.alarm = wall.after(rest);
         rest
     }

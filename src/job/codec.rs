@@ -69,6 +69,8 @@ pub(crate) struct Peek<'a> {
     pub(crate) unique: Option<(u128, bool)>,
     /// [`Envelope::careful`].
     pub(crate) careful: bool,
+    /// [`Envelope::is_suspect`].
+    pub(crate) suspect: bool,
     pub(crate) args: &'a [u8],
 }
 

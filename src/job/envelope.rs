@@ -18,6 +18,8 @@ use crate::limits::{ERROR_BYTES_MAX, ERRORS_KEPT_MAX};
 pub(crate) const QUEUE_DEFAULT: &str = "default";
 /// The attempts of a job that asks for no other number.
 pub(crate) const MAX_ATTEMPTS_DEFAULT: u32 = 25;
+/// From this many deaths of the process on, the jobs that ran at all of them are suspects.
+const SUSPECT_CRASHES: u32 = 2;
 
 /// A job without its args, as it stands after its newest record.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,6 +125,11 @@ impl Envelope {
             || self.expires_at.is_some()
             || self.unique.as_ref().is_some_and(|unique| unique.scope == Scope::UntilStarted)
             || self.sealed.is_some()
+    }
+
+    /// It was in flight at two crashes or more: any of them may have been its doing (rule 11).
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.crashes >= SUSPECT_CRASHES
     }
 
     /// The hash of its unique key, if the job keeps others out as it stands. A dead job never does.

@@ -28,7 +28,7 @@ pub(crate) enum Event {
     /// Somebody wants it to run again from the first attempt.
     Requeue { now: Millis },
     /// The process ended while it ran.
-    Interrupted { now: Millis },
+    Interrupted { now: Millis, alone: bool },
     /// A lease taken by hand ran out.
     LeaseExpired { now: Millis },
     /// Nobody here can run it.

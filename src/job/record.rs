@@ -63,6 +63,8 @@ pub(crate) mod namespace {
     pub(crate) const PROGRESS: u8 = 15;
     /// Parent's id and child's id, big-endian → the child waits for the parent.
     pub(crate) const AFTER: u8 = 16;
+    /// One cell: the token under which a suspect runs alone.
+    pub(crate) const ALONE: u8 = 17;
 }
 
 /// One record of the log.

@@ -132,10 +132,11 @@ fn in_flight(job: &Envelope, event: &Event) -> Next {
             let run_at = retry_at.unwrap_or_else(|| now.after(job.backoff.delay(job.attempts, *jitter)));
             failed(job.clone(), error.clone(), State::Scheduled { run_at }, *now)
         }
-        Event::Interrupted { now } => {
+        Event::Interrupted { now, alone } => {
+            let is_pill = *alone && job.is_suspect();
             let job = Envelope { crashes: job.crashes.saturating_add(1), ..job.clone() };
             let error = own_error(&job, ErrorCause::Interrupted, "process ended while the job ran", *now);
-            failed(job, error, State::Ready, *now)
+            if is_pill { convicted(job, error, *now) } else { failed(job, error, State::Ready, *now) }
         }
         Event::LeaseExpired { now } => {
             let error = own_error(job, ErrorCause::LeaseExpired, "the lease ran out", *now);
@@ -177,6 +178,15 @@ fn failed(mut job: Envelope, error: AttemptError, retry: State, now: Millis) -> 
         });
     }
     stands(job, now)
+}
+
+/// A poison pill: dead, whatever attempts it has left (rule 11).
+fn convicted(mut job: Envelope, error: AttemptError, now: Millis) -> Next {
+    job.attempts = job.attempts.saturating_add(1);
+    job.keep_error(error);
+    let reason =
+        format!("poison pill: the process ended {} times while the job ran, then while it ran alone", job.crashes);
+    buried(job, &reason, now)
 }
 
 /// Given back untried, to be ready at once or `until` then; from the second time in a row not before a while.

@@ -35,6 +35,7 @@ pub struct Options {
     checkpoint_bytes: u64,
     segment_bytes: u32,
     create: bool,
+    suspects_alone: bool,
 }
 
 impl Options {
@@ -49,6 +50,7 @@ impl Options {
             checkpoint_bytes: 256 << 20,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             create: true,
+            suspects_alone: true,
         }
     }
 
@@ -76,6 +78,15 @@ impl Options {
     /// Whether a directory that is not there is made; if not, opening it is an error. Default: yes.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// Whether a job that was running at two deaths of the process or more runs first and alone after the next open, one at a
+    /// time, while others are held back for up to 60 s each. If the process dies again then, the job is a poison pill
+    /// and becomes dead; innocents that ran beside it never do. Without it, such a job is run again until its attempts
+    /// are used up. Default: yes.
+    pub fn suspects_alone(mut self, alone: bool) -> Self {
+        self.suspects_alone = alone;
         self
     }
 
@@ -113,6 +124,7 @@ impl Options {
             lock_wait: self.lock_wait,
             checkpoint_bytes: self.checkpoint_bytes,
             create: self.create,
+            suspects_alone: self.suspects_alone,
         };
         let clock = doors.clock.clone();
         let engine = Engine::open(doors, settings)?;

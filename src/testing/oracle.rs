@@ -5,7 +5,7 @@
 //! holds every acknowledged one (C2). Each [`Violation`] names the invariant (C1–C15) it breaks.
 //!
 //! How to drive it:
-//! 1. Set the clock with [`Oracle::set_clock`]; it may go back.
+//! 1. Set the clock with [`Oracle::set_clock`]; it may go back. [`Oracle::set_elapsed`] never does.
 //! 2. After each operation of the real backlog call the method of the same name, with what the real one answered. A
 //!    call that was refused before anything was written (full, invalid, too large) is not told.
 //! 3. When the real call said it is durable, or written, say so with [`Oracle::acknowledge`] and the [`Op`] that the
@@ -24,16 +24,19 @@ mod claim;
 mod history;
 mod manage;
 mod queue;
+mod turns;
 mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::ids::JobId;
 
 use history::History;
 use queue::Queue;
+use turns::Turns;
 
 pub use attempt::{Retry, default_backoff_allows};
 pub use claim::Grant;
@@ -124,6 +127,8 @@ pub struct Oracle {
     /// The job of each idempotency key ever seen, and the key of each job.
     keys: BTreeMap<String, JobId>,
     key_of: BTreeMap<JobId, String>,
+    elapsed: Duration,
+    turns: Turns,
 }
 
 impl Oracle {
@@ -204,6 +209,7 @@ impl Oracle {
     pub fn recovered(&mut self, found: &View, fault: Fault) -> Result<(), Violation> {
         self.queue = self.history.recover(found, fault)?;
         self.history.restart(&self.queue);
+        self.line_up();
         Ok(())
     }
 
@@ -213,6 +219,7 @@ impl Oracle {
             return Err(Violation::new(format!("C2: changed by closing and opening: {difference}")));
         }
         self.history.restart(&self.queue);
+        self.line_up();
         Ok(())
     }
 

@@ -212,6 +212,7 @@ impl Judged {
         let unread = self.newly_unread();
         told.extend(unread.values().cloned());
         told.sort_unstable_by_key(|grant| grant.token);
+        self.oracle.set_elapsed(self.world.clock.monotonic());
         if !told.is_empty() || (claimed.is_ok() && late == 0) {
             self.oracle.claim(queues, n, &told)?;
         }

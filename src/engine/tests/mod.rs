@@ -16,5 +16,6 @@ mod promises;
 mod rules;
 mod script;
 mod settled;
+mod suspects;
 mod view;
 mod world;

@@ -103,13 +103,13 @@ fn p5_an_old_token_is_refused_for_ever_also_by_later_processes() {
 #[test]
 fn p6_grants_are_counted_exactly_after_a_process_crash() {
     let mut world = World::new(7);
-    let mut engine = world.open();
+    let mut engine = world.open_without_turns();
     engine.add(job("pill"));
     for attempt in 1..=5 {
         let grant = engine.take().unwrap();
         assert_eq!(grant.attempt, attempt);
         world = world.crashed(CrashMode::KeepAll);
-        engine = world.open();
+        engine = world.open_without_turns();
         assert_eq!(engine.report().requeued, 1);
     }
     let grant = engine.take().unwrap();

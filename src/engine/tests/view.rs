@@ -37,7 +37,7 @@ pub(super) fn view_of(core: &Core) -> Result<View> {
         }
     }
     for (space, key) in core.cell_keys() {
-        if matches!(space, namespace::EPOCH | namespace::PAUSE) {
+        if matches!(space, namespace::EPOCH | namespace::PAUSE | namespace::ALONE) {
             continue;
         }
         if let Some((value, _)) = core.cell_value(space, &key)? {

@@ -73,7 +73,7 @@ fn a_key_that_is_unique_until_the_start_is_free_from_the_first_claim_on() {
     for event in [
         Event::Release { now: NOW },
         Event::Snooze { until: NOW, now: NOW },
-        Event::Interrupted { now: NOW },
+        Event::Interrupted { now: NOW, alone: false },
         Event::Park { reason: String::new(), now: NOW },
     ] {
         let Next::Stands(back) = next(&claimed, &event) else { panic!() };

@@ -119,14 +119,14 @@ fn a_release_after_a_snooze_counts_as_the_second_in_a_row() {
 #[test]
 fn an_attempt_that_was_made_starts_the_count_of_yields_anew() {
     let yielded = Envelope { yields: 4, ..running() };
-    for event in [nack(failure()), Event::Interrupted { now: NOW }, Event::LeaseExpired { now: NOW }] {
+    for event in [nack(failure()), Event::Interrupted { now: NOW, alone: false }, Event::LeaseExpired { now: NOW }] {
         assert_eq!(stands(&yielded, &event).yields, 0, "event={}", event.name());
     }
 }
 
 #[test]
 fn a_crash_spends_the_attempt_counts_itself_and_leaves_the_job_ready_at_once() {
-    let after = stands(&running(), &Event::Interrupted { now: NOW });
+    let after = stands(&running(), &Event::Interrupted { now: NOW, alone: false });
     assert_eq!((after.state, after.attempts, after.crashes), (State::Ready, 1, 1));
     let error = &after.errors[0];
     assert_eq!((error.kind, error.attempt), (ErrorCause::Interrupted, 1));
@@ -135,7 +135,7 @@ fn a_crash_spends_the_attempt_counts_itself_and_leaves_the_job_ready_at_once() {
 
 #[test]
 fn a_crash_in_the_last_attempt_leaves_the_job_dead() {
-    let after = stands(&Envelope { attempts: 24, ..running() }, &Event::Interrupted { now: NOW });
+    let after = stands(&Envelope { attempts: 24, ..running() }, &Event::Interrupted { now: NOW, alone: false });
     assert_eq!(after.state, State::Dead { at: NOW });
     assert_eq!(after.reason.as_deref(), Some("process ended during the last attempt"));
     assert_eq!(after.crashes, 1);
@@ -181,7 +181,7 @@ fn a_running_job_that_is_cancelled_completes_by_its_ack_and_is_cancelled_by_any_
         Event::Release { now: NOW },
         Event::Snooze { until: at(9), now: NOW },
         Event::Bury { reason: reason(), now: NOW },
-        Event::Interrupted { now: NOW },
+        Event::Interrupted { now: NOW, alone: false },
         Event::LeaseExpired { now: NOW },
         Event::Park { reason: reason(), now: NOW },
     ] {
@@ -225,7 +225,7 @@ fn a_moved_job_waits_for_its_new_time_and_remembers_it() {
 #[test]
 fn counters_at_their_end_stay_there() {
     let end = Envelope { attempts: u32::MAX, crashes: u32::MAX, yields: u32::MAX, max_attempts: u32::MAX, ..running() };
-    let after = stands(&end, &Event::Interrupted { now: Millis(u64::MAX) });
+    let after = stands(&end, &Event::Interrupted { now: Millis(u64::MAX), alone: false });
     assert_eq!((after.attempts, after.crashes), (u32::MAX, u32::MAX));
     let after = stands(&end, &Event::Release { now: Millis(u64::MAX) });
     assert_eq!((after.state, after.yields), (State::Scheduled { run_at: Millis(u64::MAX) }, u32::MAX));

@@ -55,7 +55,7 @@ fn events() -> Vec<Event> {
         Event::Bury { reason: reason(), now },
         Event::Cancel,
         Event::Requeue { now },
-        Event::Interrupted { now },
+        Event::Interrupted { now, alone: false },
         Event::LeaseExpired { now },
         Event::Park { reason: reason(), now },
         Event::Unpark { now },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::history::{Level, Op};
 use super::queue::Live;
+use super::turns::Turn;
 use super::{Oracle, Violation};
 use crate::ids::{JobId, Phase};
 
@@ -25,20 +26,26 @@ pub struct Grant {
 impl Oracle {
     /// A claim of up to `n` jobs from `queues`, in their order; from all queues by name if none is named.
     ///
-    /// C3, C4, C5, C6, C7, C10, C13. Jobs that are not known to have reached their level may be granted or passed over. The
+    /// C3, C4, C5, C6, C7, C10, C13, rule 11. Jobs that are not known to have reached their level may be granted or passed over. The
     /// grants count as [`Level::Written`], since a lease is handed out no sooner.
     pub fn claim(&mut self, queues: &[&str], n: usize, grants: &[Grant]) -> Result<Op, Violation> {
         if grants.len() > n {
             return Err(Violation::new(format!("C3: {} grants for n={n}", grants.len())));
         }
+        let turn = self.whose_turn(queues);
+        let ids: Vec<JobId> = grants.iter().map(|grant| grant.id).collect();
+        Self::judge_turn(turn, &ids)?;
+        if turn == Turn::Nobody {
+            return Ok(self.last_op());
+        }
         if grants.is_empty() {
-            return match self.best(queues).filter(|_| n > 0) {
+            return match self.first_in_line(queues).filter(|_| n > 0) {
                 Some(id) => Err(Violation::new(format!("C13: nothing granted while job={id} is ready"))),
                 None => Ok(self.last_op()),
             };
         }
         for grant in grants {
-            let best = self.best(queues);
+            let best = if turn == Turn::Anyone { self.first_in_line(queues) } else { None };
             let Some(job) = self.queue.jobs.get(&grant.id) else {
                 return Err(Violation::new(format!("C1: granted job={}, which is not live", grant.id)));
             };
@@ -47,6 +54,11 @@ impl Oracle {
                 return Err(Violation::new(format!("rule 11: job={} was granted in a batch", grant.id)));
             }
             self.remember(grant)?;
+            self.queue.alone = None;
+            if turn == Turn::Only(grant.id) {
+                self.take_turn(grant.id, grant.token);
+                self.queue.alone = Some(grant.token);
+            }
             // The next of the batch is judged against what is left.
             self.queue.counters.claims += 1;
             if let Some(job) = self.queue.jobs.get_mut(&grant.id) {
@@ -59,9 +71,18 @@ impl Oracle {
         Ok(op)
     }
 
-    /// The job that must be granted next, if no other is allowed to come first. One that stands behind a job of its
-    /// queue and priority that has not reached its level may wait with it (C4).
+    /// The job that must be granted next; `None`: nothing is claimable for now.
     pub fn best(&self, queues: &[&str]) -> Option<JobId> {
+        match self.turn_in(&mut self.turns.clone(), queues) {
+            Turn::Anyone => self.first_in_line(queues),
+            Turn::Only(id) => Some(id),
+            Turn::Nobody => None,
+        }
+    }
+
+    /// The job that comes next in line, if no other is allowed to come first. One that stands behind a job of its
+    /// queue and priority that has not reached its level may wait with it (C4).
+    fn first_in_line(&self, queues: &[&str]) -> Option<JobId> {
         let mut waiting: Vec<(&str, i16)> = Vec::new();
         let ready = self.queue.jobs.iter().filter(|(_, job)| job.phase == Phase::Ready);
         let open = ready.filter(|(_, job)| {

@@ -68,6 +68,11 @@ impl Live {
         self.crashes > 0 || self.attempts + 1 >= self.max_attempts
     }
 
+    /// Rule 11: it was in flight at two crashes or more.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.crashes >= 2
+    }
+
     /// The line it stands in, best first: high priority, then low id.
     pub(super) fn rank(&self, id: JobId) -> (Reverse<i16>, JobId) {
         (Reverse(self.priority), id)
@@ -96,6 +101,8 @@ pub(super) struct Queue {
     cells: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     pub(super) paused: BTreeSet<String>,
     pub(super) counters: Counters,
+    /// The token under which a suspect runs alone; until the next grant.
+    pub(super) alone: Option<(u64, u64)>,
 }
 
 impl Queue {
@@ -162,8 +169,12 @@ impl Queue {
             self.jobs.iter().filter(|(_, job)| job.phase == Phase::InFlight).map(|(id, _)| *id).collect();
         for id in running {
             let Some(job) = after.jobs.get_mut(&id) else { continue };
+            let is_pill = job.is_suspect() && job.token == self.alone;
             job.crashes += 1;
-            if job.cancel_requested {
+            if is_pill && !job.cancel_requested {
+                job.attempts += 1;
+                job.die();
+            } else if job.cancel_requested {
                 after.jobs.remove(&id);
                 after.counters.cancelled += 1;
             } else if job.spend_attempt() {

@@ -77,6 +77,7 @@ pub(in crate::job::codec) fn peek(body: &[u8]) -> Result<Peek<'_>, DecodeError> 
         created_at: stored.created_at.0,
         unique: None,
         careful: false,
+        suspect: false,
         args: stored.args.0,
     };
     if !stored.fields.0.is_empty() {
@@ -88,6 +89,7 @@ pub(in crate::job::codec) fn peek(body: &[u8]) -> Result<Peek<'_>, DecodeError> 
         peek.state = envelope.state;
         peek.unique = envelope.key_claim();
         peek.careful = envelope.careful();
+        peek.suspect = envelope.is_suspect();
     }
     Ok(peek)
 }
