@@ -33,7 +33,7 @@ pub use crash::{CrashMode, Replayer};
 pub use fault::{Call, Fault};
 pub use trace::TraceOp;
 
-use content::{Content, PAGE};
+use content::{Content, PAGE, SECTOR};
 use fault::{Faults, Leave};
 use medium::{Ino, Medium, Op};
 
@@ -53,6 +53,8 @@ struct State {
     locked: BTreeSet<Ino>,
     stop_after: Option<usize>,
     off: bool,
+    /// Sectors that do not read.
+    broken: BTreeSet<(Ino, u64)>,
 }
 
 impl SimDisk {
@@ -171,6 +173,7 @@ impl SimDisk {
             locked: BTreeSet::new(),
             stop_after: None,
             off: false,
+            broken: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -202,6 +205,19 @@ impl State {
         Arc::make_mut(&mut self.medium).apply(&op);
         self.trace.push(op);
         self.off |= self.stop_after == Some(self.trace.len());
+    }
+
+    /// Fails a read of broken sectors.
+    fn readable(&self, ino: Ino, offset: u64, len: usize) -> io::Result<()> {
+        let mut touched =
+            self.broken.range((ino, offset / SECTOR)..=(ino, (offset + (len as u64).max(1) - 1) / SECTOR));
+        touched.next().map_or(Ok(()), |_| Err(io::Error::from_raw_os_error(5)))
+    }
+
+    fn mend(&mut self, ino: Ino, offset: u64, len: usize) {
+        self.broken.retain(|(broken, sector)| {
+            *broken != ino || *sector < offset / SECTOR || sector * SECTOR >= offset + len as u64
+        });
     }
 
     fn content(&self, ino: Ino) -> &Content {

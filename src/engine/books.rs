@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! * A pure function of the records in log order: no clock, no randomness, no I/O.
-//! * A record about a job that stands nowhere is about one whose older record was compacted away; the record
+//! * A record about a job that stands nowhere is about one whose older record was compacted away or is damaged; the record
 //!   that keeps or ends it follows. Such ids are *owed* until then, and none may be owed at the log's end.
 //!
 //! Never here: deciding whether something may happen (that is `job::next` and the verbs).
@@ -143,6 +143,25 @@ impl Books {
         Ok(())
     }
 
+    /// A full record that cannot be read and that a later one, which came with a note of it, supersedes (rule 15).
+    pub(crate) fn unreadable(&mut self, id: JobId) -> Result<()> {
+        match self.index.key_of(id) {
+            Some(key) => {
+                let old = self.index.remove(id, &key).map_err(|e| mismatch(id, &e))?;
+                self.drop_old(id, Some(old))?;
+            }
+            // Ids rise: this was its first record.
+            None if id.0 >= self.totals.next_id => {
+                self.counters().enqueued += 1;
+                self.totals.next_id = id.0.saturating_add(1);
+            }
+            None => {}
+        }
+        self.suspects.remove(&id);
+        self.owed.insert(id);
+        Ok(())
+    }
+
     fn count(&mut self, id: JobId, filed: &Filed<'_>) {
         match filed.cause {
             Cause::Enqueued => {
@@ -272,9 +291,8 @@ impl Books {
         if by_state != live {
             return Err(format!("by state={by_state} but live={live}"));
         }
-        match self.suspects.keys().find(|id| self.index.get(**id).is_none()) {
-            Some(id) => return Err(format!("job={id} is a suspect and not live")),
-            None => {}
+        if let Some(id) = self.suspects.keys().find(|id| self.index.get(**id).is_none()) {
+            return Err(format!("job={id} is a suspect and not live"));
         }
         Ok(())
     }

@@ -5,8 +5,8 @@
 //! # Invariants
 //! * What is carried is the job as it stands now, and only if its newest record is still the one that was read
 //!   (rule 9).
-//! * After a failed removal, damage met, or ledgers that disagree, compaction stops for the run: the log may grow,
-//!   nothing is lost.
+//! * After a failed removal, or ledgers that disagree, compaction stops for the run: the log may grow, nothing is lost.
+//! * Damage met does not stop it: what the index says lives in the segment is read record by record, see `salvage`.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Place, SegmentId, Token};
 use crate::index::Entry as Standing;
 use crate::job::{self, Cause, CellRecord, Record};
-use crate::log::{Class, Flags, RESERVE};
+use crate::log::{Class, Fate, Flags, RESERVE};
 
 use super::Core;
 use super::books::{Filed, as_it_stands};
 use super::commit::Ticket;
+use super::damage::READ_TRIES;
 use super::make::GOAL;
 use super::planner::{self, Checkpoint, Live, Mark, Step, View, Walk};
 use super::settings::Durability;
@@ -38,6 +39,10 @@ pub(crate) struct Compactor {
     cursor: Lsn,
     walk: Walk,
     strays: u64,
+    /// Something in the oldest segment cannot be read.
+    damage: Option<Error>,
+    /// Reads that the disk refused in a row.
+    refused: usize,
     mark: Mark,
     halted: Option<Error>,
     asked_through: Option<SegmentId>,
@@ -57,6 +62,8 @@ impl Compactor {
             cursor,
             walk: Walk::Underway,
             strays: 0,
+            damage: None,
+            refused: 0,
             mark: Mark { through: SegmentId(trimmed_through), end },
             halted: None,
             asked_through: None,
@@ -73,6 +80,25 @@ impl Compactor {
         self.cursor = cursor;
         self.walk = Walk::Underway;
         self.strays = 0;
+        self.damage = None;
+        self.refused = 0;
+    }
+
+    pub(super) fn damage(&self) -> Option<Error> {
+        self.damage.clone()
+    }
+
+    pub(super) fn strays(&self) -> u64 {
+        self.strays
+    }
+
+    pub(super) fn found_strays(&mut self, strays: u64) {
+        self.strays += strays;
+    }
+
+    pub(super) fn walked(&mut self, walk: Walk, to: Lsn) {
+        self.walk = walk;
+        self.cursor = to;
     }
 
     /// Whether nobody but the compactor has staged anything for a while.
@@ -82,14 +108,15 @@ impl Compactor {
 }
 
 /// A live record of the oldest segment, read and to be copied.
-enum Load {
+#[derive(Clone)]
+pub(super) enum Load {
     Job { id: JobId, envelope: Box<job::Envelope>, args: Vec<u8> },
     Cell { namespace: u8, key: Vec<u8>, value: Vec<u8>, until: Option<crate::ids::Millis> },
 }
 
-struct Parcel {
-    from: Place,
-    load: Load,
+pub(super) struct Parcel {
+    pub(super) from: Place,
+    pub(super) load: Load,
 }
 
 /// A parcel made ready outside the lock, with what must still hold when it is staged.
@@ -135,7 +162,11 @@ impl Core {
                 self.trim_surplus(&compactor);
                 return Ok(false);
             }
-            Step::Carry(_) => self.carry_some(&mut compactor, &view),
+            Step::Carry(_) => match self.carry_some(&mut compactor, &view) {
+                // Somebody runs a job whose record is damaged: its end comes first.
+                Ok(false) => return Ok(false),
+                carried => carried.map(drop),
+            },
             Step::Checkpoint => {
                 // Without a store the next view says so, and compaction goes on without waiting (rule 2).
                 let _ = self.checkpoint();
@@ -250,15 +281,40 @@ impl Core {
     }
 
     fn remove(&self, compactor: &mut Compactor, segment: SegmentId, recycle: bool) -> Result<()> {
-        self.log.remove_oldest(segment, recycle)?;
+        let (from, to) = (self.log.first_frame(segment), self.log.first_frame(SegmentId(segment.0 + 1)));
+        let fate = match recycle {
+            _ if self.has_notes(from, to) => Fate::Damaged,
+            true => Fate::Spare,
+            false => Fate::Gone,
+        };
+        self.log.remove_oldest(segment, fate)?;
         let next = SegmentId(segment.0 + 1);
         compactor.turn_to(next, self.log.first_frame(next));
         self.make.ring();
         Ok(())
     }
 
-    /// Looks through the next stretch of the oldest segment and carries what lives there.
-    fn carry_some(&self, compactor: &mut Compactor, view: &View) -> Result<()> {
+    /// Looks through the next stretch of the oldest segment and carries what lives there. `false`: not now.
+    fn carry_some(&self, compactor: &mut Compactor, view: &View) -> Result<bool> {
+        if compactor.damage.is_none() {
+            match self.carry_stretch(compactor, view) {
+                Err(refused) if refused.kind() == ErrorKind::Io && compactor.refused < READ_TRIES => {
+                    compactor.refused += 1;
+                    return Ok(true);
+                }
+                Err(damage) if matches!(damage.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                    compactor.damage = Some(damage);
+                }
+                carried => {
+                    compactor.refused = 0;
+                    return carried.map(|()| true);
+                }
+            }
+        }
+        self.salvage(compactor, view)
+    }
+
+    fn carry_stretch(&self, compactor: &mut Compactor, view: &View) -> Result<()> {
         if self.log.written() < view.oldest_end {
             self.push()?;
         }
@@ -276,7 +332,10 @@ impl Core {
             }
             for (record, live) in frame.records().zip(wanted) {
                 if live {
-                    parcels.push(Parcel { from: record.place, load: unpack(&record)? });
+                    parcels.push(Parcel {
+                        from: record.place,
+                        load: unpack(record.kind, record.id, record.body, record.place)?,
+                    });
                 }
             }
             Ok(())
@@ -295,7 +354,7 @@ impl Core {
     }
 
     /// Copies the parcels to the tail; what moved in between is stamped anew, what is gone is dropped.
-    fn carry(&self, mut parcels: Vec<Parcel>) -> Result<()> {
+    pub(super) fn carry(&self, mut parcels: Vec<Parcel>) -> Result<()> {
         let frame_bytes_max = self.scaled.batch_bytes_max / 16;
         while !parcels.is_empty() {
             let mut stamped = self.stamp(&parcels);
@@ -386,6 +445,15 @@ impl Core {
 }
 
 impl Load {
+    pub(super) fn of_cell(cell: &CellRecord<'_>) -> Self {
+        Self::Cell {
+            namespace: cell.namespace,
+            key: cell.key.to_vec(),
+            value: cell.value.unwrap_or_default().to_vec(),
+            until: cell.until,
+        }
+    }
+
     fn cell(&self) -> CellRecord<'_> {
         match self {
             Load::Cell { namespace, key, value, until } => {
@@ -427,21 +495,16 @@ fn lives(state: &State, record: &crate::log::RecordView<'_>) -> Result<bool> {
     })
 }
 
-fn unpack(record: &crate::log::RecordView<'_>) -> Result<Load> {
-    match job::decode(record.kind, record.body) {
+pub(super) fn unpack(kind: u8, id: u64, body: &[u8], place: Place) -> Result<Load> {
+    match job::decode(kind, body) {
         Ok(Record::Job(job)) => {
-            Ok(Load::Job { id: JobId(record.id), envelope: Box::new(job.envelope), args: job.args.into_owned() })
+            Ok(Load::Job { id: JobId(id), envelope: Box::new(job.envelope), args: job.args.into_owned() })
         }
-        Ok(Record::Cell(cell)) => Ok(Load::Cell {
-            namespace: cell.namespace,
-            key: cell.key.to_vec(),
-            value: cell.value.unwrap_or_default().to_vec(),
-            until: cell.until,
-        }),
-        _ => Err(unreadable(record.place)),
+        Ok(Record::Cell(cell)) => Ok(Load::of_cell(&cell)),
+        _ => Err(unreadable(place)),
     }
 }
 
 fn unreadable(place: Place) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("corrupt: the record at lsn={} cannot be read; compaction stops", place.lsn))
+    Error::new(ErrorKind::Corrupt, format!("corrupt: the record at lsn={} cannot be read", place.lsn))
 }

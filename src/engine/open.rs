@@ -273,7 +273,10 @@ impl Core {
                     batch.push(orphan);
                 }
                 Ok(None) => {}
-                Err(damage) if damage.kind() == ErrorKind::Corrupt => self.put_aside(id, token, &damage)?,
+                // A sector the disk does not give back must not keep the directory shut.
+                Err(damage) if matches!(damage.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                    self.put_aside(id, token, &damage)?;
+                }
                 Err(other) => return Err(other),
             }
             if bytes >= frame_bytes_max {
@@ -290,7 +293,7 @@ impl Core {
             let Some(entry) = state.books.index.get(id) else { return Ok(None) };
             (entry, self.settings.suspects_alone && token_alone(&state.books) == Some(token))
         };
-        let raw = self.log.read(entry.place, id.0)?;
+        let raw = self.read_patiently(entry.place, id.0)?;
         let (mut envelope, args): (Envelope, Vec<u8>) = open_job(id, &raw)?;
         envelope.state = JobState::InFlight { token, since: envelope.created_at };
         let convicted = alone && envelope.is_suspect() && !envelope.cancel_requested;

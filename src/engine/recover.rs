@@ -3,19 +3,21 @@
 //! # Invariants
 //! * Looking comes first and changes nothing; the first change is the repair of the tail (rule 4).
 //! * A saved index only shortens the replay. Whatever is wrong with it, the log alone gives the same books (P9).
-//! * What the log itself shows as missing or damaged is an error, never a shorter log.
+//! * What the log itself shows as missing or damaged is an error, never a shorter log; but for records of which
+//!   a later note says that they were found damaged and superseded (rule 15).
 
 use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Lsn, SegmentId};
+use crate::ids::{JobId, Lsn, Place, SegmentId};
 use crate::index::{Index, Keeper, Snapshot, Verdict, trust};
 use crate::job::{self, DecodeError, Record};
-use crate::log::{Frame, Identity, Survey};
+use crate::log::{Frame, Identity, RecordView, Survey};
 
 use super::books::{Books, Filed};
 use super::checkpoint::EngineWords;
+use super::damage::is_noted;
 
 /// What opening a directory found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,12 +112,23 @@ fn from_snapshot(snapshot: Option<Snapshot>, survey: &mut Survey, identity: &Ide
 }
 
 fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, checkpoint: Lsn) -> Result<Recovered> {
-    let mut records = 0;
+    let (mut records, mut holes) = (0, Vec::new());
     if !survey.is_fresh() {
-        survey.walk(from, &mut |frame| {
-            records += take_in(&mut books, frame)?;
+        survey.walk_past_damage(from, &mut |frame, damage| {
+            records += match damage {
+                None => take_in(&mut books, frame)?,
+                Some(damage) => take_in_damaged(&mut books, frame, &damage, &mut holes)?,
+            };
             Ok(())
         })?;
+        survey.walk_passed(from, &mut |frame, damage| {
+            let unsound = frame.records().filter(|record| !record.is_sound());
+            holes.extend(damage.into_iter().zip(unsound).map(|(damage, record)| (record.place, damage)));
+            Ok(())
+        })?;
+    }
+    if let Some((_, damage)) = holes.into_iter().find(|(place, _)| !is_noted(&books.index, *place)) {
+        return Err(damage);
     }
     if let Some(id) = books.owed().next() {
         return Err(Error::new(
@@ -133,14 +146,42 @@ pub(super) fn take_in(books: &mut Books, frame: &Frame<'_>) -> Result<u64> {
     let mut records = 0;
     for record in frame.records() {
         records += 1;
-        let unreadable = |e: DecodeError| unreadable(record.place.lsn, e);
-        if record.kind == job::kind::JOB {
-            let peek = job::peek(record.body).map_err(unreadable)?;
-            books.job(crate::ids::JobId(record.id), record.place, &Filed::of_peek(&peek))?;
-        } else {
-            let decoded = job::decode(record.kind, record.body).map_err(unreadable)?;
-            books.replay(record.id, &decoded, record.place)?;
+        take_in_one(books, &record)?;
+    }
+    Ok(records)
+}
+
+fn take_in_one(books: &mut Books, record: &RecordView<'_>) -> Result<()> {
+    let unreadable = |e: DecodeError| unreadable(record.place.lsn, e);
+    if record.kind == job::kind::JOB {
+        let peek = job::peek(record.body).map_err(unreadable)?;
+        books.job(JobId(record.id), record.place, &Filed::of_peek(&peek))
+    } else {
+        let decoded = job::decode(record.kind, record.body).map_err(unreadable)?;
+        books.replay(record.id, &decoded, record.place)
+    }
+}
+
+/// The same of a frame with a damaged body. A job or a cell may be passed over, if a note about it follows.
+fn take_in_damaged(
+    books: &mut Books,
+    frame: &Frame<'_>,
+    damage: &Error,
+    holes: &mut Vec<(Place, Error)>,
+) -> Result<u64> {
+    let mut records = 0;
+    for record in frame.records() {
+        records += 1;
+        if record.is_sound() {
+            take_in_one(books, &record)?;
+            continue;
         }
+        match record.kind {
+            job::kind::JOB => books.unreadable(JobId(record.id))?,
+            job::kind::CELL => {}
+            _ => return Err(damage.clone()),
+        }
+        holes.push((record.place, damage.clone()));
     }
     Ok(records)
 }
@@ -183,8 +224,8 @@ pub(super) fn leave_out_trimmed(survey: &mut Survey) -> Result<()> {
         return Ok(());
     }
     let mut through = 0;
-    survey.walk(survey.newest_start(), &mut |frame| {
-        for record in frame.records().filter(|record| record.kind == job::kind::TOTALS) {
+    survey.walk_past_damage(survey.newest_start(), &mut |frame, _| {
+        for record in frame.records().filter(|record| record.kind == job::kind::TOTALS && record.is_sound()) {
             if let Ok(Record::Totals(totals)) = job::decode(record.kind, record.body) {
                 through = totals.trimmed_through;
             }

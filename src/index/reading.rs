@@ -1,6 +1,6 @@
 //! Looking things up in the index; nothing here changes it.
 
-use super::keys::{Cell, Entry, InFlight, LaneId, Pick};
+use super::keys::{Cell, Entry, InFlight, Key, LaneId, Pick};
 use super::packed::Iter;
 use super::resident::Index;
 use super::trees::jobs::{Jobs, Slot};
@@ -129,14 +129,12 @@ impl Index {
     }
 
     /// `(run_at, id, lane, priority)` in order, from a key on.
-    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn scheduled_from(&self, from: (Millis, JobId)) -> impl Iterator<Item = (Millis, JobId, LaneId, i16)> {
         let entries = self.scheduled.iter_from((from.0.0, from.1.0));
         entries.map(|((at, id), waiting)| (Millis(at), JobId(id), LaneId(waiting.lane), waiting.extra.cast_signed()))
     }
 
     /// Dead and parked jobs by time: `(at, id, lane, phase)`, from a key on.
-    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn dead_from(&self, from: (Millis, JobId)) -> impl Iterator<Item = (Millis, JobId, LaneId, Phase)> {
         let parked = u16::from(Phase::Parked.code());
         self.dead.iter_from((from.0.0, from.1.0)).map(move |((at, id), waiting)| {
@@ -146,18 +144,47 @@ impl Index {
     }
 
     /// Held jobs by id.
-    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn held_from(&self, id: JobId) -> impl Iterator<Item = (JobId, LaneId)> {
         self.held.iter_from((0, id.0)).map(|((_, id), waiting)| (JobId(id), LaneId(waiting.lane)))
     }
 
     /// Ready jobs of a lane, best first: `(priority, id)`.
-    #[allow(dead_code, reason = "for listing, pruning and statistics")]
     pub(crate) fn ready(&self, lane: LaneId) -> impl Iterator<Item = (i16, JobId)> {
         let runs = self.ready.iter_from((lane.0, 0, 0)).take_while(move |((of, _, _), _)| *of == lane.0);
         runs.flat_map(|((_, rank, first), len)| {
             (first..=first.saturating_add(len.saturating_sub(1))).map(move |id| (runs::priority(rank), JobId(id)))
         })
+    }
+
+    /// Under which key a job stands beside its entry in `jobs`. Looks through whole trees: for rare repairs.
+    pub(crate) fn key_of(&self, id: JobId) -> Option<Key> {
+        let zero = (Millis(0), JobId(0));
+        match self.get(id)?.phase {
+            Phase::Held => {
+                self.held_from(id).next().filter(|(held, _)| *held == id).map(|(_, lane)| Key::Held { lane })
+            }
+            Phase::Scheduled => {
+                let (run_at, _, lane, priority) = self.scheduled_from(zero).find(|(_, other, ..)| *other == id)?;
+                Some(Key::Scheduled { run_at, lane, priority })
+            }
+            Phase::Ready => self.lanes().find_map(|(lane, _)| {
+                let (priority, _) = self.ready(lane).find(|(_, other)| *other == id)?;
+                Some(Key::Ready { lane, priority })
+            }),
+            Phase::InFlight => {
+                let InFlight { token, lane, priority } = self.in_flight(id)?;
+                Some(Key::InFlight { token, lane, priority })
+            }
+            phase => {
+                let (at, _, lane, _) = self.dead_from(zero).find(|(_, other, ..)| *other == id)?;
+                Some(if phase == Phase::Dead { Key::Dead { at, lane } } else { Key::Parked { at, lane } })
+            }
+        }
+    }
+
+    /// The hash of the unique key that a job holds. Looks through the whole tree: for rare repairs.
+    pub(crate) fn unique_of(&self, id: JobId) -> Option<u128> {
+        self.unique.iter().find(|(_, holder)| *holder == id.0).map(|(hash, _)| hash)
     }
 
     /// Own estimate of the heap bytes held.

@@ -3,6 +3,7 @@
 //! ```text
 //! new:       next.tmp: fill with zeros, header, sync → rename → sync directory → published
 //! recycled:  <id>.seg → rename to spare-<k> → sync directory;  header, sync → rename → sync directory → published
+//! damaged:   <id>.seg → rename to <id>.seg.damaged → sync directory; never touched again
 //! ```
 //! A prepared file is allocated and synced at full length, so that the commit path overwrites only: its syncs carry
 //! no metadata, and a full disk cannot stop it.
@@ -47,7 +48,18 @@ pub(super) struct Maker {
 #[derive(Debug)]
 struct Removing {
     named_anew: bool,
+    /// The name it gets; none: it is unlinked.
+    to: Option<String>,
     spare: Option<u64>,
+}
+
+/// What becomes of a segment's file that leaves the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Spare,
+    Gone,
+    /// Kept for a person to look at, as `NAME.damaged`.
+    Damaged,
 }
 
 impl Maker {
@@ -143,19 +155,20 @@ impl Maker {
     }
 
     /// Renames or unlinks the oldest segment's file and makes that durable; goes on where a failed call stopped.
-    fn give_up(&mut self, id: SegmentId, recycle: bool) -> Result<()> {
+    fn give_up(&mut self, id: SegmentId, fate: Fate) -> Result<()> {
         let spare_next = &mut self.spare_next;
         let removing = self.removing.get_or_insert_with(|| {
-            let spare = recycle.then(|| {
+            let spare = (fate == Fate::Spare).then(|| {
                 *spare_next += 1;
                 *spare_next - 1
             });
-            Removing { named_anew: false, spare }
+            let damaged = (fate == Fate::Damaged).then(|| format!("{}.damaged", path(id)));
+            Removing { named_anew: false, to: spare.map(spare_path).or(damaged), spare }
         });
         if !removing.named_anew {
             let from = path(id);
-            let done = match removing.spare {
-                Some(number) => again(|| self.disk.rename(&from, &spare_path(number))),
+            let done = match &removing.to {
+                Some(to) => again(|| self.disk.rename(&from, to)),
                 None => again(|| self.disk.remove(&from)),
             };
             match done {
@@ -198,9 +211,9 @@ impl Log {
         Ok(id)
     }
 
-    /// Takes the oldest segment out of the log: its file becomes a spare, or goes. After an error call it again;
+    /// Takes the oldest segment out of the log: its file becomes a spare, is kept aside, or goes. After an error call it again;
     /// until it succeeds the segment counts as the oldest, cannot be read, and its file is not used.
-    pub(crate) fn remove_oldest(&self, segment: SegmentId, recycle: bool) -> Result<()> {
+    pub(crate) fn remove_oldest(&self, segment: SegmentId, fate: Fate) -> Result<()> {
         let mut maker = self.maker.lock();
         if segment >= self.current() || !self.shared.chain.begin_removal(segment) {
             let shown = self.file_name(segment);
@@ -208,7 +221,7 @@ impl Log {
                 "file={shown}: only the oldest segment can be removed, and only behind its end"
             )));
         }
-        maker.give_up(segment, recycle)?;
+        maker.give_up(segment, fate)?;
         self.shared.chain.end_removal(segment);
         Ok(())
     }

@@ -44,6 +44,7 @@ mod tests;
 pub(crate) use commit::{Log, Raw};
 pub(crate) use frame::{Body, Draft, Flags, frame_len, record_len};
 pub(crate) use identity::Identity;
+pub(crate) use maker::Fate;
 pub(crate) use parse::{Frame, RecordView};
 pub(crate) use stage::{Class, RESERVE, Room, Stage, frame_bytes_max};
 pub(crate) use survey::Survey;

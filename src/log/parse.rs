@@ -110,6 +110,13 @@ pub(super) fn headers<'a>(bytes: &'a [u8], head: &Head, seed: &Seed) -> Result<&
     Ok(bytes)
 }
 
+/// The frame that begins at byte 0, of which only the headers are verified.
+pub(super) fn frame_of_headers<'a>(bytes: &'a [u8], head: &Head, seed: &Seed) -> Result<Frame<'a>, Bad> {
+    let bytes = headers(bytes, head, seed)?;
+    let end = Lsn(head.lsn.0 + head.length as u64);
+    Ok(Frame { lsn: head.lsn, end, durable: head.durable, flags: head.flags, bytes })
+}
+
 /// Verifies the whole frame that begins at byte 0.
 pub(super) fn frame<'a>(bytes: &'a [u8], head: &Head, seed: &Seed) -> Result<Frame<'a>, Bad> {
     let bytes = headers(bytes, head, seed)?;
@@ -173,7 +180,7 @@ pub(super) fn record_alone(bytes: &[u8], id: u64) -> Result<u8, &'static str> {
     }
 }
 
-/// A verified frame.
+/// A verified frame; of a damaged one that is passed over, only the headers are.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     /// Where it starts.
@@ -202,7 +209,7 @@ impl<'a> Frame<'a> {
             let record = Record::split(rest)?;
             rest = record.rest;
             let place = Place { lsn, len: super::record_len(record.body.len()) };
-            Some(RecordView { kind: record.kind, id: record.id, body: record.body, place })
+            Some(RecordView { kind: record.kind, id: record.id, body: record.body, body_crc: record.body_crc, place })
         })
     }
 
@@ -222,7 +229,15 @@ pub(crate) struct RecordView<'a> {
     pub(crate) kind: u8,
     pub(crate) id: u64,
     pub(crate) body: &'a [u8],
+    body_crc: u32,
     pub(crate) place: Place,
+}
+
+impl RecordView<'_> {
+    /// Whether the body matches its CRC; never in doubt but in a frame that was passed over as damaged.
+    pub(crate) fn is_sound(&self) -> bool {
+        crc32fast::hash(self.body) == self.body_crc
+    }
 }
 
 impl fmt::Debug for RecordView<'_> {

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::commit::Raw;
@@ -39,6 +39,9 @@ use super::segment::{Geometry, SALT_AT, next, path};
 use super::sort::{Below, Sound, split, top_segment};
 use super::tail::{GivenUp, Tail, find_end};
 use super::walk::{self, Source};
+
+/// Sees frames, and of damaged ones what is wrong with them.
+pub(crate) type DamageVisitor<'a> = dyn FnMut(&Frame<'_>, Option<Error>) -> Result<()> + 'a;
 
 /// What was found in the directory. See the picture above.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(crate) struct Survey {
     pub(super) temporary: bool,
     pub(super) tail: Tail,
     owner: Owner,
+    /// Frames of the tail's segment that have a damaged body.
+    passed: Vec<Lsn>,
     /// Files kept open for reading, the oldest first.
     opened: Mutex<VecDeque<(SegmentId, Arc<dyn DiskFile>)>>,
 }
@@ -96,14 +101,29 @@ impl Survey {
             let empty = (Vec::new(), Vec::new(), Vec::new(), None);
             return Ok(Self::assemble(disk, identity, owner, folder, empty, tail));
         };
-        let mut tail = find_end(&**disk, geometry, &folder, top, given_up)?;
-        if owner == Owner::Another {
-            tail.stop_at_vouched();
-        } else {
-            tail.judge(&**disk)?;
-        }
+        let mut passed = Vec::new();
+        let tail = loop {
+            let mut tail = find_end(&**disk, geometry, &folder, top, given_up, &passed)?;
+            if owner == Owner::Another {
+                tail.stop_at_vouched();
+                break tail;
+            }
+            match tail.judge(&**disk) {
+                Ok(()) => break tail,
+                // Vouched for, and not torn: a damaged body. Whether that may be is for the engine to say.
+                Err(damage) => {
+                    let is_new = !passed.contains(&tail.end);
+                    if damage.kind() != ErrorKind::Corrupt || !is_new || !tail.ends_before_headers(&**disk)? {
+                        return Err(damage);
+                    }
+                    passed.push(tail.end);
+                }
+            }
+        };
         let parts = split(&**disk, &folder, tail.segment);
-        Ok(Self::assemble(disk, identity, owner, folder, parts, tail))
+        let mut survey = Self::assemble(disk, identity, owner, folder, parts, tail);
+        survey.passed = passed;
+        Ok(survey)
     }
 
     fn assemble(
@@ -127,6 +147,7 @@ impl Survey {
             temporary: folder.temporary,
             tail,
             owner,
+            passed: Vec::new(),
             opened: Mutex::default(),
         }
     }
@@ -222,6 +243,25 @@ impl Survey {
             self.fault()?;
         }
         walk::walk(self, from, self.tail.end, visit)
+    }
+
+    /// The same; a frame with a damaged body is shown with what is wrong, see [`RecordView::is_sound`].
+    ///
+    /// [`RecordView::is_sound`]: super::RecordView::is_sound
+    pub(crate) fn walk_past_damage(&self, from: Lsn, visit: &mut DamageVisitor<'_>) -> Result<()> {
+        let whole = self.chain.first().is_some_and(|first| self.geometry.segment_of(from) >= first.id);
+        if !whole {
+            self.fault()?;
+        }
+        walk::walk_past(self, from, self.tail.end, visit)
+    }
+
+    /// The damaged frames before `to` that finding the end of the log has passed over.
+    pub(crate) fn walk_passed(&self, to: Lsn, visit: &mut DamageVisitor<'_>) -> Result<()> {
+        for lsn in self.passed.iter().filter(|lsn| **lsn < to) {
+            walk::walk_past(self, *lsn, Lsn(lsn.0 + 1), visit)?;
+        }
+        Ok(())
     }
 
     /// Reads one record, for opens that only read. `Invalid`: the living owner recycled the segment; start over.

@@ -86,6 +86,15 @@ impl Tail {
     }
 }
 
+impl Tail {
+    /// Whether a frame stands at the end whose headers are sound: then not the tail is torn, but a body damaged.
+    pub(super) fn ends_before_headers(&self, disk: &dyn Disk) -> Result<bool> {
+        let mut window = window(disk, self.geometry, self.segment, self.salt)?;
+        let head = window.vouching(self.end).map_err(|e| unreadable(disk, self.segment, e))?;
+        Ok(head.is_some())
+    }
+}
+
 fn window(disk: &dyn Disk, geometry: Geometry, id: SegmentId, salt: u64) -> Result<Window> {
     let file: Arc<dyn DiskFile> = open(disk, &path(id), Access::Read)?;
     Ok(Window::new(file, geometry, id, Seed::new(salt), PIECE))
@@ -98,12 +107,15 @@ pub(crate) type GivenUp<'a> = &'a dyn Fn(&Frame<'_>) -> Option<SegmentId>;
 ///
 /// A segment goes only after the word that gives it up is durable: so a segment that is gone vouches for the first
 /// frame that gave it up. (T's own first frame only repeats what earlier segments said.)
+///
+/// `passed`: frames with sound headers and a damaged body that somebody behind them vouches for. They are no end.
 pub(super) fn find_end(
     disk: &dyn Disk,
     geometry: Geometry,
     folder: &Folder,
     top: Sound,
     given_up: GivenUp<'_>,
+    passed: &[Lsn],
 ) -> Result<Tail> {
     let mut window = window(disk, geometry, top.id, top.salt)?;
     let start = geometry.first_frame(top.id);
@@ -112,7 +124,13 @@ pub(super) fn find_end(
     let mut said = None;
     let (mut clean, mut sealed) = (false, false);
     while !sealed {
-        match window.frame(end).map_err(|e| unreadable(disk, top.id, e))? {
+        let io = |e| unreadable(disk, top.id, e);
+        if passed.contains(&end) {
+            let Ok(frame) = window.frame_of_headers(end).map_err(io)? else { break };
+            (vouched, clean, end) = (vouched.max(frame.durable), false, frame.end);
+            continue;
+        }
+        match window.frame(end).map_err(io)? {
             Err(_) => break,
             Ok(frame) => {
                 vouched = vouched.max(frame.durable);

@@ -213,7 +213,7 @@ impl Rig {
             }
         }
         self.commit()?;
-        self.log.remove_oldest(oldest, recycle)
+        self.log.remove_oldest(oldest, fate(recycle))
     }
 
     fn close(&mut self) -> Result<()> {
@@ -271,4 +271,9 @@ fn check_prefix(story: &Story, survey: &Survey, acknowledged: Lsn) -> std::resul
         None => Ok(()),
         Some((start, _, number, _)) => Err(format!("phantom: number {number} at {start}")),
     }
+}
+
+/// What becomes of a segment's file that is recycled, or is not.
+fn fate(recycle: bool) -> Fate {
+    if recycle { Fate::Spare } else { Fate::Gone }
 }

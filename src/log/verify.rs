@@ -169,7 +169,7 @@ impl Check<'_> {
     fn behind(&mut self, folder: &Folder, last: SegmentId) -> Result<()> {
         let Some(Verdict::Sound(header)) = folder.segment(last).map(|found| &found.verdict) else { return Ok(()) };
         let top = Sound { id: last, salt: header.salt };
-        let judged = find_end(self.disk, self.geometry, folder, top, &|_| None).and_then(|mut tail| {
+        let judged = find_end(self.disk, self.geometry, folder, top, &|_| None, &[]).and_then(|mut tail| {
             let (id, offset) = (tail.segment, self.geometry.offset(tail.end));
             match tail.judge(self.disk) {
                 Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some((id, offset, e))),

@@ -16,7 +16,7 @@ use crate::ids::{Lsn, Place, SegmentId};
 use super::bytes::to_usize;
 use super::commit::Raw;
 use super::frame::{RECORD_HEADER_BYTES, Seed};
-use super::parse::{self, Frame};
+use super::parse::{self, Bad, Frame};
 use super::segment::{Geometry, HEADER_BYTES, next};
 use super::window::{PIECE, Window};
 
@@ -51,6 +51,17 @@ pub(super) fn walk(
     to: Lsn,
     visit: &mut dyn FnMut(&Frame<'_>) -> Result<()>,
 ) -> Result<()> {
+    walk_past(source, from, to, &mut |frame, damage| damage.map_or_else(|| visit(frame), Err))
+}
+
+/// The same; a frame with sound headers and a damaged body is shown too, with what is wrong. Then each record must be
+/// asked whether it is sound.
+pub(super) fn walk_past(
+    source: &impl Source,
+    from: Lsn,
+    to: Lsn,
+    visit: &mut dyn FnMut(&Frame<'_>, Option<Error>) -> Result<()>,
+) -> Result<()> {
     let geometry = source.geometry();
     let mut at = from;
     while at < to {
@@ -60,11 +71,24 @@ pub(super) fn walk(
         let end = geometry.end(id).min(to);
         let mut sealed = false;
         while at < end && !sealed {
-            let parsed = window.frame(at).map_err(|e| source.unreadable(id, e))?;
-            let frame = parsed.map_err(|bad| source.corrupt(at, bad))?;
-            visit(&frame)?;
-            at = frame.end;
-            sealed = frame.is_seal();
+            let unreadable = |e| source.unreadable(id, e);
+            let bad = match window.frame(at).map_err(unreadable)? {
+                Ok(frame) => {
+                    visit(&frame, None)?;
+                    at = frame.end;
+                    sealed = frame.is_seal();
+                    continue;
+                }
+                Err(bad) => bad,
+            };
+            let damage = source.corrupt(at, bad);
+            match window.frame_of_headers(at).map_err(unreadable)? {
+                Ok(frame) if matches!(bad, Bad::Body(_)) => {
+                    visit(&frame, Some(damage))?;
+                    at = frame.end;
+                }
+                _ => return Err(damage),
+            }
         }
         if sealed {
             at = geometry.first_frame(next(id));

@@ -59,6 +59,16 @@ impl Window {
         Ok(parse::frame(self.bytes(lsn, head.length)?, &head, &seed))
     }
 
+    /// The frame at `lsn` by its headers alone: its bodies may be damaged.
+    pub(super) fn frame_of_headers(&mut self, lsn: Lsn) -> io::Result<Parsed<'_>> {
+        let head = match self.head(lsn)? {
+            Ok(head) => head,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let seed = self.seed.clone();
+        Ok(parse::frame_of_headers(self.bytes(lsn, head.length)?, &head, &seed))
+    }
+
     /// Does a frame whose headers verify start at `lsn`? Its bodies are not looked at.
     pub(super) fn vouching(&mut self, lsn: Lsn) -> io::Result<Option<Head>> {
         let Ok(head) = self.head(lsn)? else { return Ok(None) };

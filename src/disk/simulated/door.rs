@@ -130,6 +130,7 @@ impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.state.lock();
         let most = state.enter(Call::Read)?.of(buf.len());
+        state.readable(self.ino, offset, most)?;
         Ok(state.content(self.ino).read(&mut buf[..most], offset))
     }
 
@@ -142,6 +143,7 @@ impl DiskFile for SimFile {
             return Err(io::Error::from_raw_os_error(28));
         }
         if fitting > 0 {
+            state.mend(self.ino, offset, fitting);
             let bytes = Bytes::of(&buf[..fitting]);
             state.record(Op::Write { path: self.path.clone(), ino: self.ino, offset, bytes });
         }

@@ -1,7 +1,7 @@
 //! Hands from outside: damage and bookkeeping that no process did. Durable at once, and part of the trace.
 
 use super::SimDisk;
-use super::content::Content;
+use super::content::{Content, SECTOR};
 use super::medium::Op;
 
 impl SimDisk {
@@ -31,6 +31,18 @@ impl SimDisk {
     /// If the file is missing.
     pub fn truncate(&self, path: &str, len: u64) {
         self.tamper(path, |content| content.set_len(len));
+    }
+
+    /// The sector around `offset` does not read any more: every read that touches it fails with `EIO`, on this disk but not
+    /// on its images. Writing it again mends it.
+    ///
+    /// # Panics
+    /// If the file is missing.
+    pub fn break_sector(&self, path: &str, offset: u64) {
+        let mut state = self.state.lock();
+        let found = state.medium.file(path).map(|(ino, _)| ino);
+        let ino = found.unwrap_or_else(|| panic!("no such file on the simulated disk: {path}"));
+        state.broken.insert((ino, offset / SECTOR));
     }
 
     /// Puts a file there, with its directories, in place of what stood there.

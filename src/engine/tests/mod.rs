@@ -2,6 +2,7 @@
 
 mod actions;
 mod crash;
+mod damaged;
 mod exhaustive;
 mod faults;
 mod full;

@@ -204,7 +204,7 @@ fn a_read_that_meets_a_recycling_gives_an_error_and_never_other_data() {
             let found = self.rig.log.shared.chain.segment(id)?;
             if self.armed.take() {
                 // Between the look-up and the read.
-                self.rig.log.remove_oldest(SegmentId(1), true)?;
+                self.rig.log.remove_oldest(SegmentId(1), Fate::Spare)?;
                 self.rig.log.make_segment(9)?;
             }
             Ok(found)
@@ -226,7 +226,7 @@ fn a_read_that_meets_a_recycling_gives_an_error_and_never_other_data() {
 #[test]
 fn only_the_oldest_segment_is_removed_and_never_the_one_in_use() {
     let mut rig = reached(3);
-    let wrong = |rig: &Rig, id: u64| rig.log.remove_oldest(SegmentId(id), true).unwrap_err().kind();
+    let wrong = |rig: &Rig, id: u64| rig.log.remove_oldest(SegmentId(id), Fate::Spare).unwrap_err().kind();
     assert_eq!(wrong(&rig, 2), ErrorKind::Invalid);
     assert_eq!(wrong(&rig, 3), ErrorKind::Invalid);
     rig.trim(false).unwrap();
@@ -248,19 +248,19 @@ fn a_removal_that_failed_goes_on_where_it_stopped_and_its_file_is_not_used_befor
             rig.story.borrow_mut().trim_staged = 1;
             rig.commit().unwrap();
             rig.sim.fail_call(0, Fault::eio().on(&[call]));
-            let first = rig.log.remove_oldest(SegmentId(1), recycle);
+            let first = rig.log.remove_oldest(SegmentId(1), fate(recycle));
             rig.sim.clear_faults();
             let struck = call == Call::SyncDir || (call == Call::Rename) == recycle;
             assert_eq!(first.is_err(), struck, "{call:?} recycle={recycle}");
             if struck {
                 assert_eq!(rig.log.oldest(), SegmentId(1));
-                assert_eq!(rig.log.remove_oldest(SegmentId(2), recycle).unwrap_err().kind(), ErrorKind::Invalid);
+                assert_eq!(rig.log.remove_oldest(SegmentId(2), fate(recycle)).unwrap_err().kind(), ErrorKind::Invalid);
                 assert!(!holds(&rig.log, 1));
                 let ops = rig.sim.ops();
                 rig.log.make_segment(1).unwrap();
                 let from_spare = rig.sim.trace()[ops..].iter().any(|op| op.path.contains("spare"));
                 assert!(!from_spare, "the half removed file must not be used");
-                rig.log.remove_oldest(SegmentId(1), recycle).unwrap();
+                rig.log.remove_oldest(SegmentId(1), fate(recycle)).unwrap();
             }
             assert_eq!(rig.log.oldest(), SegmentId(2));
             let image = rig.sim.crash_image(rig.sim.ops(), CrashMode::DropUnsynced);
