@@ -24,6 +24,7 @@ mod content;
 mod crash;
 mod door;
 mod fault;
+mod fuse;
 mod image;
 mod medium;
 mod tamper;
@@ -31,10 +32,12 @@ mod trace;
 
 pub use crash::{CrashMode, Replayer};
 pub use fault::{Call, Fault};
+pub(crate) use fuse::{Burnt, Died, Moment, MomentKind};
 pub use trace::TraceOp;
 
 use content::{Content, PAGE};
 use fault::{Faults, Leave};
+use fuse::Fuse;
 use medium::{Ino, Medium, Op};
 
 /// A simulated directory. A clone is another handle to the same one.
@@ -53,6 +56,7 @@ struct State {
     locked: BTreeSet<Ino>,
     stop_after: Option<usize>,
     off: bool,
+    fuse: Option<Fuse>,
 }
 
 impl SimDisk {
@@ -171,6 +175,7 @@ impl SimDisk {
             locked: BTreeSet::new(),
             stop_after: None,
             off: false,
+            fuse: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -194,14 +199,17 @@ impl State {
         self.faults.enter(call)
     }
 
-    fn alive(&self) -> io::Result<()> {
+    fn alive(&mut self) -> io::Result<()> {
+        self.lives()?;
         if self.off { Err(io::Error::other("the simulated disk has no power")) } else { Ok(()) }
     }
 
     fn record(&mut self, op: Op) {
+        self.burn(MomentKind::Before);
         Arc::make_mut(&mut self.medium).apply(&op);
         self.trace.push(op);
         self.off |= self.stop_after == Some(self.trace.len());
+        self.burn(MomentKind::After);
     }
 
     fn content(&self, ino: Ino) -> &Content {
