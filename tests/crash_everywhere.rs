@@ -287,6 +287,28 @@ fn retries_snoozes_and_follow_ups_are_drained_and_the_clock_moves_for_them() {
 }
 
 #[test]
+fn a_drain_does_not_stop_at_jobs_held_back_for_a_suspect_nobody_asks_for() {
+    let suspects = Cell::new(0);
+    let hunt = CrashEverywhere::new().again(6);
+    let tried = hunt.find(|scenario| {
+        scenario.run(|backlog| {
+            backlog.enqueue(&ChargeCard { sale: 1 })?;
+            let lease = backlog.queue("default").claim()?;
+            Ok(lease.map(backlog::Lease::release).transpose().map(drop)?)
+        })?;
+        scenario.finish(|backlog| {
+            suspects.set(suspects.get() + backlog.recovery_report().suspects);
+            backlog.job(&ChargeCard { sale: 2 }).queue("other").enqueue()?;
+            let ran = scenario.drain(workers(backlog, |_| ()).queues(["other"]))?;
+            assert!(ran >= 1, "held back for ever");
+            let lease = backlog.queue("default").claim()?;
+            Ok(lease.map(backlog::Lease::release).transpose().map(drop)?)
+        })
+    });
+    assert!(tried.is_ok() && suspects.get() > 0, "{tried:?}");
+}
+
+#[test]
 fn a_scenario_that_fails_without_a_crash_is_told_so_with_its_own_words() {
     let failing = found(|scenario| {
         scenario.run(|_| Ok(()))?;
