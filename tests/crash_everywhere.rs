@@ -1,6 +1,9 @@
 //! What a crash at every operation of a user's scenario finds, and what it lets pass.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[path = "system/mod.rs"]
+mod system;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -130,7 +133,8 @@ fn a_handler_that_acts_once_per_key_before_the_ack_passes_everywhere() {
 
 #[test]
 fn it_passes_too_when_the_recovery_crashes_and_is_begun_again() {
-    let tried = CrashEverywhere::new().again(3).find(acts_once).unwrap_or_else(|found| panic!("{found}"));
+    let again = system::effort("BACKLOG_EVERYWHERE_AGAIN", 3, 100);
+    let tried = CrashEverywhere::new().again(again).find(acts_once).unwrap_or_else(|found| panic!("{found}"));
     assert!(tried.images > 3 * tried.moments, "{tried}");
     counted(tried);
 }

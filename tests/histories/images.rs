@@ -33,7 +33,7 @@ pub(crate) fn judge(
             let backlog = open(&trace.image(mode));
             let found = backlog.list(&Filter::new().limit(usize::MAX)).unwrap();
             let found: BTreeMap<u64, JobInfo> = found.into_iter().map(|info| (info.id.0, info)).collect();
-            Cut { cut, kept: mode == CrashMode::KeepAll, shown }.judge(history, &found);
+            Cut { ops: cut, kept: mode == CrashMode::KeepAll, shown }.judge(history, &found);
             images += 1;
         }
     }
@@ -41,7 +41,7 @@ pub(crate) fn judge(
 }
 
 struct Cut {
-    cut: usize,
+    ops: usize,
     /// The process died and nothing was lost.
     kept: bool,
     shown: String,
@@ -65,11 +65,11 @@ impl Cut {
     }
 
     fn returned(&self, ops: (usize, usize)) -> bool {
-        ops.1 <= self.cut
+        ops.1 <= self.ops
     }
 
     fn begun(&self, ops: (usize, usize)) -> bool {
-        ops.0 < self.cut
+        ops.0 < self.ops
     }
 
     fn must_stand(&self, job: &Told) -> bool {
