@@ -5,7 +5,7 @@
 //! opens the directory and holds it against what it heard: nothing acknowledged is lost, nothing ended runs again, every
 //! grant is counted, args are the same bytes, batches stand whole or not at all, no unique key twice.
 //!
-//! `BACKLOG_KILL_ROUNDS` says how often [25], `BACKLOG_KILL_SEED` how.
+//! `BACKLOG_KILL_ROUNDS` says how often [25; 500 with `BACKLOG_EFFORT=full`], `BACKLOG_KILL_SEED` how.
 #![allow(clippy::print_stdout, clippy::struct_excessive_bools, clippy::single_match_else)]
 #![cfg(unix)]
 #![allow(
@@ -20,6 +20,8 @@
 mod child;
 #[path = "kill/ledger.rs"]
 mod ledger;
+#[path = "kill/pill.rs"]
+mod pill;
 #[path = "kill/spec.rs"]
 mod spec;
 #[path = "system/mod.rs"]
@@ -31,7 +33,7 @@ use std::time::{Duration, Instant};
 use backlog::{Backlog, IndexOrigin, Options};
 
 use ledger::{Found, Ledger};
-use system::{Process, home, number, segment_number, segments};
+use system::{Process, effort, home, number, segment_number, segments};
 
 /// Rounds on one directory, then a new one with other segments.
 const ROUNDS_PER_DIRECTORY: u64 = 25;
@@ -125,7 +127,7 @@ fn look(dir: &Path, segment_bytes: u32, rng: &mut fastrand::Rng, ledger: &mut Le
 
 #[test]
 fn a_process_killed_at_any_moment_loses_nothing_and_repeats_nothing() {
-    let rounds = number("BACKLOG_KILL_ROUNDS", 25);
+    let rounds = effort("BACKLOG_KILL_ROUNDS", 25, 500);
     let seed = number("BACKLOG_KILL_SEED", 1);
     println!("kill: rounds={rounds} seed={seed} (BACKLOG_KILL_ROUNDS, BACKLOG_KILL_SEED)");
     let mut tally = Tally::default();
@@ -155,6 +157,8 @@ fn a_process_killed_at_any_moment_loses_nothing_and_repeats_nothing() {
         "kill: kills={rounds} (in recovery {}) {sums} segments={} trimmed={} index trusted={} longest open={:?}; lost 0, run again 0",
         tally.in_recovery, tally.rotated, tally.trimmed, tally.trusted, tally.longest_open
     );
+    println!("counted: kill -9 rounds {rounds}");
+    println!("counted: acknowledged operations checked {}", sums.acknowledged());
     if rounds >= ROUNDS_PER_DIRECTORY {
         assert!(tally.rotated > 20 && tally.trimmed > 5 && tally.trusted > 0, "too little happened to mean anything");
     }

@@ -24,6 +24,7 @@ mod content;
 mod crash;
 mod door;
 mod fault;
+mod fuse;
 mod image;
 mod medium;
 mod tamper;
@@ -31,10 +32,12 @@ mod trace;
 
 pub use crash::{CrashMode, Replayer};
 pub use fault::{Call, Fault};
+pub(crate) use fuse::{Burnt, Died, Moment, MomentKind};
 pub use trace::TraceOp;
 
 use content::{Content, PAGE, SECTOR};
 use fault::{Faults, Leave};
+use fuse::Fuse;
 use medium::{Ino, Medium, Op};
 
 /// A simulated directory. A clone is another handle to the same one.
@@ -55,6 +58,7 @@ struct State {
     off: bool,
     /// Sectors that do not read.
     broken: BTreeSet<(Ino, u64)>,
+    fuse: Option<Fuse>,
 }
 
 impl SimDisk {
@@ -174,6 +178,7 @@ impl SimDisk {
             stop_after: None,
             off: false,
             broken: BTreeSet::new(),
+            fuse: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -197,14 +202,17 @@ impl State {
         self.faults.enter(call)
     }
 
-    fn alive(&self) -> io::Result<()> {
+    fn alive(&mut self) -> io::Result<()> {
+        self.lives()?;
         if self.off { Err(io::Error::other("the simulated disk has no power")) } else { Ok(()) }
     }
 
     fn record(&mut self, op: Op) {
+        self.burn(MomentKind::Before);
         Arc::make_mut(&mut self.medium).apply(&op);
         self.trace.push(op);
         self.off |= self.stop_after == Some(self.trace.len());
+        self.burn(MomentKind::After);
     }
 
     /// Fails a read of broken sectors.

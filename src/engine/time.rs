@@ -133,6 +133,13 @@ impl Core {
         }
     }
 
+    /// How long until the next scheduled job is due; `None`: nothing is scheduled.
+    #[cfg(feature = "testing")]
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        let (run_at, _) = self.state.lock().books.index.first_scheduled()?;
+        Some(Duration::from_millis(run_at.0.saturating_sub(self.clock.now_ms().0)))
+    }
+
     /// Inline: time's work, done by whoever waits. `true`: something became ready.
     pub(super) fn upkeep_inline(&self) -> Result<bool> {
         Ok(self.promote_due()? + self.expire_leases()? > 0)

@@ -17,6 +17,8 @@ mod backlog;
 mod builder;
 mod check;
 mod enqueue;
+#[cfg(feature = "testing")]
+mod inline;
 mod job;
 mod lane;
 mod lease;

@@ -117,7 +117,7 @@ impl Options {
         ReadOnly::open(&real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>))
     }
 
-    fn open_with(self, doors: Doors) -> Result<Backlog> {
+    pub(super) fn open_with(self, doors: Doors) -> Result<Backlog> {
         self.check()?;
         let settings = Settings {
             segment_bytes: self.segment_bytes,
@@ -126,9 +126,11 @@ impl Options {
             create: self.create,
             suspects_alone: self.suspects_alone,
         };
-        let clock = doors.clock.clone();
+        let (clock, drive) = (doors.clock.clone(), doors.drive);
         let engine = Engine::open(doors, settings)?;
-        upkeep::start(&engine)?;
+        if drive == Drive::Threads {
+            upkeep::start(&engine)?;
+        }
         Ok(Backlog::new(Arc::new(engine), clock, self.lease))
     }
 

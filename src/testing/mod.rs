@@ -2,12 +2,14 @@
 //!
 //! * [`SimDisk`] loses power, fails, runs full and is tampered with; [`Parts`] opens a backlog on it.
 //! * [`ManualClock`] and [`SeededRandom`] make a run repeat itself.
+//! * [`crash_everywhere`] lets *your* program die at every operation and asks it whether all is well.
 //! * [`oracle`] says what a backlog must do, and finds what it must never do.
 //!
 //! Never here: code that a backlog itself runs.
 
 #[cfg(test)]
 pub(crate) mod effort;
+pub mod everywhere;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod oracle;
@@ -17,6 +19,7 @@ pub use crate::disk::simulated::{Call, CrashMode, Fault, Replayer, SimDisk, Trac
 pub use crate::disk::{Access, Disk, DiskFile, Lock};
 pub use crate::queue::Parts;
 pub use crate::random::{Random, SeededRandom};
+pub use everywhere::{CrashEverywhere, CrashPoint, Found, Scenario, Tried, crash_everywhere};
 
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,20 @@ impl WorkersBuilder {
                 return Err(Error::invalid(format!("concurrency={n} is out of range; give 1 to {max}")));
             }
         };
+        let (home, grace) = (self.home.clone(), self.grace);
+        let pool = Arc::new(self.into_pool()?);
+        let threads = pool.start(threads)?;
+        Ok(Workers::new(pool, threads, home, grace))
+    }
+
+    /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
+    /// ended is on disk, `rest` says whether to look again. Gives how many ran.
+    #[cfg(feature = "testing")]
+    pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
+        self.into_pool()?.drain(rest)
+    }
+
+    fn into_pool(self) -> Result<Pool> {
         self.queues.iter().try_for_each(|name| check_name(NameOf::Queue, name))?;
         let mut handlers = Handlers::default();
         for (kinds, handler) in self.handlers {
@@ -163,9 +177,7 @@ impl WorkersBuilder {
         if handlers.is_empty() {
             return Err(Error::invalid("workers without a handler would park every job; give them one with handle()"));
         }
-        let pool = Arc::new(Pool::new(self.store, handlers, self.queues, self.on_poison, self.exit));
-        let threads = pool.start(threads)?;
-        Ok(Workers::new(pool, threads, self.home, self.grace))
+        Ok(Pool::new(self.store, handlers, self.queues, self.on_poison, self.exit))
     }
 }
 

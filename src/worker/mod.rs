@@ -25,5 +25,7 @@ mod workers;
 pub use builder::WorkersBuilder;
 pub use context::Context;
 pub use failure::Failure;
+#[cfg(feature = "testing")]
+pub(crate) use handlers::panic_text;
 pub use outcome::{IntoOutcome, Outcome};
 pub use workers::{OnPoison, Stopped, Workers};

@@ -12,6 +12,9 @@
 //!
 //! Never here: what a handler is (`handlers`), signals (`signals`).
 
+#[cfg(feature = "testing")]
+mod drain;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;

@@ -20,6 +20,8 @@ struct Job {
     /// Attempts spent, a failure that was announced included.
     spent: u32,
     crashes: u32,
+    /// Dead as a poison pill: it was killed while it ran alone, though it did nothing.
+    convicted: bool,
     held: bool,
     /// The verdict that was announced and not acknowledged.
     begun: Option<(Verdict, String)>,
@@ -120,9 +122,15 @@ pub(crate) struct Sums {
     compared: u64,
     unheard_grants: u64,
     batches_cut: u64,
+    convicted: u64,
 }
 
 impl Sums {
+    /// Operations that were acknowledged to the child and held against what was found.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.enqueued + self.ended + self.failures + self.duplicates
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.lines += other.lines;
         self.enqueued += other.enqueued;
@@ -134,6 +142,7 @@ impl Sums {
         self.compared += other.compared;
         self.unheard_grants += other.unheard_grants;
         self.batches_cut += other.batches_cut;
+        self.convicted += other.convicted;
     }
 }
 
@@ -142,7 +151,7 @@ impl fmt::Display for Sums {
         write!(
             f,
             "lines={} acknowledged: enqueues={} ends={} nacks={} duplicates={}; grants={} (unheard {}) interrupted={} \
-             jobs compared={} batches cut={}",
+             jobs compared={} batches cut={} killed alone={}",
             self.lines,
             self.enqueued,
             self.ended,
@@ -152,7 +161,8 @@ impl fmt::Display for Sums {
             self.unheard_grants,
             self.interrupted,
             self.compared,
-            self.batches_cut
+            self.batches_cut,
+            self.convicted
         )
     }
 }
@@ -256,7 +266,7 @@ impl Ledger {
         self.accept(key, id);
         let round = self.round.clone();
         let job = self.by_id(id);
-        let over = job.gone || job.cancel == Cancel::Done;
+        let over = job.gone || job.convicted || job.cancel == Cancel::Done;
         assert!(!over, "{round}: job {id} ({key}) runs again: {job:?}");
         assert!(!job.held || job.begun.is_some(), "{round}: job {id} ({key}) has two leases: {job:?}");
         assert_eq!(attempt, job.spent + 1, "{round}: job {id} ({key}): {job:?}");
@@ -306,11 +316,15 @@ impl Ledger {
     pub(crate) fn settle(&mut self, found: &Found) {
         self.no_key_twice(found);
         let mut unheard = 0;
+        let convicted = self.convicted();
         for job in found.jobs.values() {
             unheard += u32::from(self.compare(job));
         }
         assert!(unheard <= THREADS * CLAIM_MAX as u32, "{}: {unheard} grants nobody was given", self.round);
         self.sums.unheard_grants += u64::from(unheard);
+        let convicted = self.convicted() - convicted;
+        assert!(convicted <= 1, "{}: {convicted} jobs ran alone when the process died", self.round);
+        self.sums.convicted += convicted;
         self.batches_are_whole();
         self.nothing_is_missing(found);
         self.follow_ups_came_with_their_ends();
@@ -322,6 +336,10 @@ impl Ledger {
             }
         }
         self.counters_add_up(&found.counts);
+    }
+
+    fn convicted(&self) -> u64 {
+        self.jobs.values().filter(|job| job.convicted).count() as u64
     }
 
     fn no_key_twice(&self, found: &Found) {
@@ -361,8 +379,12 @@ impl Ledger {
             "{shown}: crashes={} {job:?}",
             found.crashes
         );
-        let dead = found.attempts >= found.max_attempts;
-        assert_eq!(found.state == "dead", dead, "{shown}: attempts={}/{}", found.attempts, found.max_attempts);
+        let spent = found.attempts >= found.max_attempts;
+        // Rule 11: a suspect that is killed again while it runs alone. Nobody tells whether it ran alone.
+        let suspect = job.crashes >= 2 && crashed == 1;
+        job.convicted |= found.state == "dead" && !spent && suspect;
+        let dead = spent || job.convicted;
+        assert_eq!(found.state == "dead", dead, "{shown}: attempts={}/{} {job:?}", found.attempts, found.max_attempts);
         assert!(found.attempts <= found.max_attempts, "{shown}: attempts={}", found.attempts);
         assert!(matches!(&*found.state, "ready" | "scheduled" | "dead"), "{shown}");
         job.spent = found.attempts;

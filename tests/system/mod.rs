@@ -125,6 +125,12 @@ pub(crate) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
+/// How much of something a lane tries: as the variable says, else by `BACKLOG_EFFORT`.
+pub(crate) fn effort(variable: &str, quick: u64, full: u64) -> u64 {
+    let asked = std::env::var("BACKLOG_EFFORT").is_ok_and(|effort| effort == "full");
+    number(variable, if asked { full } else { quick })
+}
+
 /// Copies a directory with all below it.
 pub(crate) fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
