@@ -1,7 +1,11 @@
 //! The fuzz targets on a stable toolchain: seeds made by the code itself, and variations of them.
 //!
 //! `BACKLOG_FUZZ_RUNS` says how many variations of each target [2000; a quarter of the slow ones], `BACKLOG_FUZZ_SEED`
-//! which. Real fuzzing: `cargo +nightly fuzz run log`. What it found once stands in `fuzz/found/TARGET/` and is replayed.
+//! which. What fuzzing found once, or what reaches code that no seed reaches, stands in `fuzz/found/TARGET.hex`, one
+//! input a line, and is replayed.
+//!
+//! Real fuzzing: `cargo test --test fuzz_corpus -- --ignored` writes the seeds to `fuzz/corpus/`, then
+//! `cargo +nightly fuzz run log`.
 #![allow(clippy::match_wild_err_arm, reason = "the panic was shown already")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
@@ -13,6 +17,8 @@ use std::path::Path;
 use backlog::testing::fuzzing;
 
 use system::number;
+
+const TARGETS: [&str; 4] = ["frames", "records", "log", "program"];
 
 /// Changes a seed a little, as a fuzzer would.
 fn vary(seed: &[u8], other: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
@@ -37,7 +43,8 @@ fn vary(seed: &[u8], other: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 /// Runs the seeds, what was found before, and variations; gives how many, and how many came through.
-fn replay(target: &str, seeds: &[Vec<u8>], runs: u64, run: impl Fn(&[u8]) -> bool) {
+fn replay(target: &str, runs: u64, run: impl Fn(&[u8]) -> bool) {
+    let seeds = seeds(target);
     let first_seed = number("BACKLOG_FUZZ_SEED", 1);
     let (mut ran, mut came_through) = (0_u64, 0_u64);
     let mut one = |what: &str, bytes: &[u8]| {
@@ -51,9 +58,8 @@ fn replay(target: &str, seeds: &[Vec<u8>], runs: u64, run: impl Fn(&[u8]) -> boo
     for (nth, seed) in seeds.iter().enumerate() {
         one(&format!("seed {nth}"), seed);
     }
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/found").join(target);
-    for entry in std::fs::read_dir(found).into_iter().flatten().map(Result::unwrap) {
-        one(&entry.path().display().to_string(), &std::fs::read(entry.path()).unwrap());
+    for (nth, bytes) in found(target).iter().enumerate() {
+        one(&format!("found {nth}"), bytes);
     }
     for nth in first_seed..first_seed + runs {
         let mut rng = fastrand::Rng::with_seed(nth);
@@ -64,29 +70,63 @@ fn replay(target: &str, seeds: &[Vec<u8>], runs: u64, run: impl Fn(&[u8]) -> boo
     assert!(came_through > 0, "nothing came through: the seeds are stale");
 }
 
+/// A line of hex digits each; `#` begins a remark.
+fn found(target: &str) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/found/{target}.hex"));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap().trim()).filter(|line| !line.is_empty());
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    lines.map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
+}
+
+/// What each target begins with.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "frames" => {
+            let mut seeds = fuzzing::frame_seeds();
+            let mending = seeds.iter().map(|seed| [&[1], &seed[1..]].concat()).collect::<Vec<_>>();
+            seeds.extend(mending);
+            seeds
+        }
+        "records" => fuzzing::record_seeds(),
+        "log" => fuzzing::log_seeds(),
+        "program" => fuzzing::program_seeds(),
+        other => panic!("no such target: {other}"),
+    }
+}
+
+#[test]
+#[ignore = "for fuzzing: writes the seeds to fuzz/corpus"]
+fn write_the_seeds() {
+    for target in TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (nth, seed) in seeds(target).iter().chain(&found(target)).enumerate() {
+            std::fs::write(folder.join(format!("seed-{nth}")), seed).unwrap();
+        }
+    }
+}
+
 fn runs() -> u64 {
     number("BACKLOG_FUZZ_RUNS", 2_000)
 }
 
 #[test]
 fn any_bytes_as_frames() {
-    let mut seeds = fuzzing::frame_seeds();
-    let mending = seeds.iter().map(|seed| [&[1], &seed[1..]].concat()).collect::<Vec<_>>();
-    seeds.extend(mending);
-    replay("frames", &seeds, runs(), |bytes| fuzzing::frames(bytes).0 > 0);
+    replay("frames", runs(), |bytes| fuzzing::frames(bytes).0 > 0);
 }
 
 #[test]
 fn any_bytes_as_records() {
-    replay("records", &fuzzing::record_seeds(), runs() * 10, fuzzing::records);
+    replay("records", runs() * 10, fuzzing::records);
 }
 
 #[test]
 fn any_damage_to_a_directory() {
-    replay("log", &fuzzing::log_seeds(), runs() / 4, fuzzing::log);
+    replay("log", runs() / 4, fuzzing::log);
 }
 
 #[test]
 fn any_program_of_verbs_and_crashes() {
-    replay("program", &fuzzing::program_seeds(), runs() / 4, |bytes| fuzzing::program(bytes) > 0);
+    replay("program", runs() / 4, |bytes| fuzzing::program(bytes) > 0);
 }
