@@ -12,10 +12,11 @@ use crate::ids::JobId;
 use crate::job::namespace;
 use crate::limits::ID_CEILING_STEP;
 use crate::log::RESERVE;
+use crate::testing::effort::{budget, counted};
 
 use super::judged::{Judged, Step, Wait, broken};
 use super::lives::{Aftermath, IndexFate};
-use super::world::{SEGMENT_BYTES, World, budget, job, nack};
+use super::world::{SEGMENT_BYTES, World, job, nack};
 
 /// Jobs alive at a time, about.
 const JOBS_MAX: usize = 8;
@@ -169,14 +170,13 @@ fn run(seed: u64, lives: u64) -> Result<Lives, String> {
 
 #[test]
 fn lives_that_do_next_to_nothing_leave_the_state_right_and_the_directory_flat_however_many_they_are() {
-    let full = std::env::var("BACKLOG_EFFORT").is_ok_and(|effort| effort == "full");
-    let lives = budget("BACKLOG_REOPENS", if full { 100_000 } else { 3_000 });
-    let all = run(budget("BACKLOG_REOPEN_SEED", 1), lives).unwrap_or_else(|why| panic!("{why}"));
+    let lives = budget("BACKLOG_REOPENS", 3_000, 100_000);
+    let all = run(budget("BACKLOG_REOPEN_SEED", 1, 1), lives).unwrap_or_else(|why| panic!("{why}"));
     let ceiling = all.judged.engine().state.lock().books.totals.id_ceiling;
     println!(
         "reopen: opens={} unclean={} jobs={} epoch={} id ceiling={ceiling} bytes at most={}",
         all.opens, all.unclean, all.serial, all.epoch, all.used_max
     );
-    println!("counted: reopen cycles {lives}");
+    counted("reopen cycles", lives);
     assert!(lives < 10_000 || ceiling > u64::from(u32::MAX), "ids never left 32 bits");
 }
