@@ -48,7 +48,8 @@ struct Soak<'a> {
 
 impl Soak<'_> {
     fn begin(backlog: Backlog, clock: Option<&ManualClock>, jobs: u64) -> Soak<'_> {
-        let job = |n: u64| JobBuilder::raw("again", vec![7; 100 + n as usize % 400], Codec::Raw).max_attempts(1_000_000);
+        let job =
+            |n: u64| JobBuilder::raw("again", vec![7; 100 + n as usize % 400], Codec::Raw).max_attempts(1_000_000);
         let accepted = backlog.enqueue_all((0..jobs).map(job)).unwrap();
         Soak { backlog, clock, verbs: 0, attempts: accepted.iter().map(|one| (one.id, 0)).collect() }
     }
@@ -130,7 +131,9 @@ fn jobs_that_are_given_back_for_ever_take_no_more_disk_memory_or_descriptors() {
     assert!(resident_now <= resident + (16 << 20), "memory grew: {resident} -> {resident_now}");
     assert!(open_now <= open, "descriptors grew: {open} -> {open_now}");
     let verbs = soak.end();
-    println!("soak: bytes on disk at most={used_max} resident={resident}->{resident_now} descriptors={open}->{open_now}");
+    println!(
+        "soak: bytes on disk at most={used_max} resident={resident}->{resident_now} descriptors={open}->{open_now}"
+    );
     println!("counted: soak verbs {verbs}");
     backlog.close().unwrap();
 }
@@ -194,7 +197,10 @@ fn lives_that_do_a_little_and_end_leave_a_real_directory_flat() {
         let now = [files, bytes, descriptors() as u64];
         grown = std::array::from_fn(|nth| grown[nth].max(now[nth]));
         let first = *closed.get_or_insert(now);
-        assert!(files <= first[0] + 10 && now[2] <= first[2], "life={life}: files, bytes, descriptors {first:?} -> {now:?}");
+        assert!(
+            files <= first[0] + 10 && now[2] <= first[2],
+            "life={life}: files, bytes, descriptors {first:?} -> {now:?}"
+        );
         let index = files_below(&home.jobs().join("index")).1;
         assert!(bytes - index <= bytes_at_work(KEPT as u64 * 2), "life={life}: log={} index={index}", bytes - index);
         assert!(index <= 4 << 20, "life={life}: the index grows: {index}");

@@ -229,8 +229,14 @@ impl Medium {
 
     /// Files without a name, now or after any crash, that are not `held`.
     pub(super) fn forget_removed(&mut self, held: impl Fn(Ino) -> bool) {
-        let mut named: BTreeSet<Ino> = [&self.names, &self.durable_names].iter().flat_map(|names| names.values()).filter_map(|node| node.ino()).collect();
-        named.extend(self.pending_names.iter().flat_map(|change| &change.entries).filter_map(|(_, node)| node.as_ref()?.ino()));
+        let mut named: BTreeSet<Ino> = [&self.names, &self.durable_names]
+            .iter()
+            .flat_map(|names| names.values())
+            .filter_map(|node| node.ino())
+            .collect();
+        named.extend(
+            self.pending_names.iter().flat_map(|change| &change.entries).filter_map(|(_, node)| node.as_ref()?.ino()),
+        );
         // The last one stays: numbers rise.
         named.extend(self.inodes.last_key_value().map(|(ino, _)| *ino));
         self.inodes.retain(|ino, _| named.contains(ino) || held(*ino));
