@@ -51,8 +51,10 @@ struct Soak<'a> {
 
 impl Soak<'_> {
     fn begin(backlog: Backlog, clock: Option<&ManualClock>, jobs: u64) -> Soak<'_> {
-        let job =
-            |n: u64| JobBuilder::raw("again", vec![7; 100 + n as usize % 400], Codec::Raw).max_attempts(1_000_000);
+        let job = |n: u64| {
+            JobBuilder::raw("again", vec![7; 100 + usize::try_from(n % 400).unwrap()], Codec::Raw)
+                .max_attempts(1_000_000)
+        };
         let accepted = backlog.enqueue_all((0..jobs).map(job)).unwrap();
         Soak { backlog, clock, verbs: 0, attempts: accepted.iter().map(|one| (one.id, 0)).collect() }
     }
@@ -66,7 +68,7 @@ impl Soak<'_> {
             assert_eq!(u64::from(lease.attempt()), *attempts + 1, "round={nth} job={}", lease.id());
             let way = (nth + lease.id().0) % 4;
             // Attempts number grants; a job that was not nacked gets its attempt back.
-            *attempts += u64::from(way % 2);
+            *attempts += way % 2;
             assert_eq!(self.give_back(lease, way), Receipt::Accepted);
             self.verbs += 2;
             back += 1;

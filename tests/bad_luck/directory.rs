@@ -100,7 +100,7 @@ fn a_file_that_may_not_be_read_is_named_and_nothing_is_changed() {
     let segment = segments(&home.jobs())[0].clone();
     for file in [segment, home.jobs().join("format"), home.jobs().join("lock")] {
         let before = fs::metadata(&file).unwrap().permissions();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
         let Some(said) = open_as_somebody_who_may_not(home.path(), &home.jobs()) else {
             println!("SKIPPED: root may read anything, and cannot run this binary as nobody");
             return;
@@ -117,9 +117,10 @@ fn give_to_nobody(dir: &Path) {
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(dir, Some(NOBODY), None).unwrap();
         for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => give_to_nobody(&entry.path()),
-                false => std::os::unix::fs::chown(entry.path(), Some(NOBODY), None).unwrap(),
+            if entry.file_type().unwrap().is_dir() {
+                give_to_nobody(&entry.path());
+            } else {
+                std::os::unix::fs::chown(entry.path(), Some(NOBODY), None).unwrap();
             }
         }
     }

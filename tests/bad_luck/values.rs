@@ -139,7 +139,7 @@ fn a_page_of_a_listing_and_a_lease_have_their_limits() {
     }
     backlog.close().unwrap();
     let second = std::time::Duration::from_secs(1);
-    for lease in [Options::LEASE_MAX - second, Options::LEASE_MAX] {
+    for lease in [Options::LEASE_MAX.saturating_sub(second), Options::LEASE_MAX] {
         small().lease(lease).open(home.jobs()).unwrap();
     }
     let beyond = small().lease(Options::LEASE_MAX + second).open(home.jobs());
