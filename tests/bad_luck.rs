@@ -3,12 +3,17 @@
 #![allow(clippy::items_after_statements)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+#[path = "bad_luck/clock.rs"]
+mod clock;
 #[path = "bad_luck/damage.rs"]
 mod damage;
 #[path = "bad_luck/directory.rs"]
 mod directory;
 #[path = "bad_luck/full.rs"]
 mod full;
+#[cfg(target_os = "linux")]
+#[path = "bad_luck/mount.rs"]
+mod mount;
 #[path = "bad_luck/unknown.rs"]
 mod unknown;
 #[path = "bad_luck/values.rs"]

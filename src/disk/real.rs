@@ -59,7 +59,8 @@ impl RealDisk {
 
     fn dir(&self, dir: &str) -> io::Result<sys::Dir> {
         checked_dir(dir)?;
-        dir.split('/').filter(|part| !part.is_empty()).try_fold(self.dir.again()?, |dir, part| dir.sub(part))
+        let sub = |dir: sys::Dir, part| dir.sub(part).map_err(|e| if dir.is_link(part) { a_link(part) } else { e });
+        dir.split('/').filter(|part| !part.is_empty()).try_fold(self.dir.again()?, sub)
     }
 
     fn open_plain(&self, path: &str, access: Access) -> io::Result<File> {
@@ -67,7 +68,7 @@ impl RealDisk {
         match dir.open_file(name, access) {
             Ok(file) if !file.metadata()?.is_file() => Err(not_a_file(path)),
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists && matches!(dir.is_plain_file(name), Ok(false)) => {
-                Err(not_a_file(path))
+                Err(no_plain_file(&dir, path))
             }
             opened => opened,
         }
@@ -109,7 +110,7 @@ impl Disk for RealDisk {
         let (dir, name) = self.holder(from)?;
         for path in [from, to] {
             match dir.is_plain_file(split(path).1) {
-                Ok(false) => return Err(not_a_file(path)),
+                Ok(false) => return Err(no_plain_file(&dir, path)),
                 Err(e) if path == from || e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
@@ -120,7 +121,7 @@ impl Disk for RealDisk {
     fn remove(&self, path: &str) -> io::Result<()> {
         let (dir, name) = self.holder(path)?;
         if !dir.is_plain_file(name)? {
-            return Err(not_a_file(path));
+            return Err(no_plain_file(&dir, path));
         }
         dir.remove(name)
     }
@@ -199,6 +200,16 @@ fn create_root(root: &Path) -> io::Result<sys::Dir> {
         sys::Dir::open(made)?.sync_parent()?;
     }
     Ok(dir)
+}
+
+fn a_link(path: &str) -> io::Error {
+    let text = format!("{path} is a symbolic link: links are not followed, put what it points to in its place");
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// What stands there instead of a file, in the directory that holds it.
+fn no_plain_file(dir: &sys::Dir, path: &str) -> io::Error {
+    if dir.is_link(split(path).1) { a_link(path) } else { not_a_file(path) }
 }
 
 /// Says what stands there instead of a directory.

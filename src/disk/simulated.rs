@@ -13,7 +13,7 @@
     reason = "a simulator that is wrong must stop the test; its offsets fit memory"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ struct State {
     faults: Faults,
     capacity: Option<u64>,
     locked: BTreeSet<Ino>,
+    /// Open handles of each file.
+    open: BTreeMap<Ino, usize>,
     stop_after: Option<usize>,
     off: bool,
     /// Sectors that do not read.
@@ -111,9 +113,12 @@ impl SimDisk {
         Replayer::new((*state.base).clone(), state.trace[..].into())
     }
 
-    /// Lets the trace begin here: what is unsynced stays so, numbers start at 0 again.
+    /// Lets the trace begin here: what is unsynced stays so, numbers start at 0 again. Files that no crash can bring
+    /// back and nobody holds open are forgotten too, so that a long run needs no more memory than a short one.
     pub fn forget_trace(&self) {
         let mut state = self.state.lock();
+        let State { medium, open, .. } = &mut *state;
+        Arc::make_mut(medium).forget_removed(|ino| open.contains_key(&ino));
         state.base = state.medium.clone();
         state.trace.clear();
     }
@@ -175,6 +180,7 @@ impl SimDisk {
             faults: Faults::default(),
             capacity: None,
             locked: BTreeSet::new(),
+            open: BTreeMap::new(),
             stop_after: None,
             off: false,
             broken: BTreeSet::new(),

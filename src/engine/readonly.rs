@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, SegmentId};
 use crate::job::{self, Envelope, Event, Next, Record};
 use crate::log::{self, Frame, Identity, Survey};
@@ -72,9 +73,18 @@ impl Core {
 /// How often a reader beside a busy owner starts over.
 const TRIES: usize = 5;
 
-/// A directory seen from outside.
+/// A directory seen from outside, as it stood when somebody last had to look.
+///
+/// Beside a busy owner a record may be gone before it is read: then the log is read anew, and everything shown from
+/// there on is of that later moment.
 pub(crate) struct ReadOnlyEngine {
     disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    look: RwLock<Arc<Look>>,
+}
+
+/// A directory as it stood at one moment.
+struct Look {
     identity: Identity,
     survey: Survey,
     books: Books,
@@ -86,18 +96,68 @@ pub(crate) struct ReadOnlyEngine {
 impl ReadOnlyEngine {
     /// Reads the log. Nothing is changed, whoever owns the directory.
     pub(crate) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let mut opened = Self::open_once(disk, clock);
-        for _ in 1..TRIES {
-            // A segment that its owner recycles under the reader means start over; so does an owner that came or went.
-            if opened.is_ok() || !is_owned(&**disk) {
-                break;
-            }
-            opened = Self::open_once(disk, clock);
-        }
-        opened
+        let look = RwLock::new(Arc::new(Look::at(disk, clock)?));
+        Ok(Self { disk: Arc::clone(disk), clock: Arc::clone(clock), look })
     }
 
-    fn open_once(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+    fn look(&self) -> Arc<Look> {
+        Arc::clone(&self.look.read())
+    }
+
+    /// Reads from the look there is; if its owner has given up what is read, from a new one.
+    fn reading<T>(&self, read: impl Fn(&Look) -> Result<T>) -> Result<T> {
+        let mut look = self.look();
+        let mut answer = read(&look);
+        for _ in 1..TRIES {
+            if !matches!(&answer, Err(e) if e.kind() == ErrorKind::Invalid && look.owned) {
+                break;
+            }
+            look = Arc::new(Look::at(&self.disk, &self.clock)?);
+            *self.look.write() = Arc::clone(&look);
+            answer = read(&look);
+        }
+        answer
+    }
+
+    /// Whether some process has the directory open.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.look().owned
+    }
+
+    /// What is known of an id.
+    pub(crate) fn inspect(&self, id: JobId) -> Result<Status> {
+        if let Some((envelope, _)) = self.job(id)? {
+            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
+        }
+        Ok(if id.0 >= self.look().books.totals.next_id { Status::Unknown } else { Status::Finished })
+    }
+
+    /// Jobs by queue and state.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(&self.look().books)
+    }
+
+    /// Reads the whole log and checks every checksum.
+    pub(crate) fn verify(&self) -> Result<VerifyReport> {
+        let look = self.look();
+        verify(&self.disk, &look.identity, Some(look.survey.end()))
+    }
+}
+
+impl Look {
+    fn at(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let mut looked = Self::once(disk, clock);
+        for _ in 1..TRIES {
+            // A segment that its owner recycles under the reader means start over; so does an owner that came or went.
+            if looked.is_ok() || !is_owned(&**disk) {
+                break;
+            }
+            looked = Self::once(disk, clock);
+        }
+        looked
+    }
+
+    fn once(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
         let disk = Arc::clone(disk);
         let Some(identity) = Identity::read(&*disk)? else {
             return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
@@ -110,11 +170,11 @@ impl ReadOnlyEngine {
         if !survey.is_fresh() {
             survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
         }
-        let mut engine = Self { disk, identity, survey, books, orphans: HashMap::new(), owned };
+        let mut look = Self { identity, survey, books, orphans: HashMap::new(), owned };
         if !owned {
-            engine.interrupt(clock.now_ms())?;
+            look.interrupt(clock.now_ms())?;
         }
-        Ok(engine)
+        Ok(look)
     }
 
     fn interrupt(&mut self, now: Millis) -> Result<()> {
@@ -140,35 +200,6 @@ impl ReadOnlyEngine {
         Ok(())
     }
 
-    /// Whether some process has the directory open.
-    pub(crate) fn is_owned(&self) -> bool {
-        self.owned
-    }
-
-    /// What is known of an id.
-    pub(crate) fn inspect(&self, id: JobId) -> Result<Status> {
-        if let Some((envelope, _)) = self.job(id)? {
-            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
-        }
-        Ok(if id.0 >= self.books.totals.next_id { Status::Unknown } else { Status::Finished })
-    }
-
-    /// Jobs by queue and state.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts::of(&self.books)
-    }
-
-    /// Reads the whole log and checks every checksum.
-    pub(crate) fn verify(&self) -> Result<VerifyReport> {
-        verify(&self.disk, &self.identity, Some(self.survey.end()))
-    }
-}
-
-impl Source for ReadOnlyEngine {
-    fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
-        some_ids(&self.books, start, phase)
-    }
-
     fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>> {
         let Some(entry) = self.books.index.get(id) else { return Ok(None) };
         let (mut envelope, args) = open_job(id, &self.survey.read(entry.place, id.0)?)?;
@@ -181,16 +212,30 @@ impl Source for ReadOnlyEngine {
         Ok(Some((envelope, args)))
     }
 
-    fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
-        cell_keys(&self.books)
-    }
-
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {
         let Some(cell) = self.books.index.cell(namespace, key) else { return Ok(None) };
         if let Some(value) = cell.value {
             return Ok(Some((value.to_vec(), cell.until)));
         }
         Ok(cell_in(&self.survey.read(cell.place, 0)?)?.map(|value| (value, cell.until)))
+    }
+}
+
+impl Source for ReadOnlyEngine {
+    fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
+        some_ids(&self.look().books, start, phase)
+    }
+
+    fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>> {
+        self.reading(|look| look.job(id))
+    }
+
+    fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
+        cell_keys(&self.look().books)
+    }
+
+    fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {
+        self.reading(|look| look.cell_value(namespace, key))
     }
 }
 

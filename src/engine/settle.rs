@@ -237,15 +237,15 @@ impl Core {
         Ended { removes: Removes::InFlight, how, unique, at: self.clock.now_ms() }
     }
 
-    /// Gives a lease taken by hand more time, from now. `false`: stale, or a lease that does not expire.
+    /// Gives a lease taken by hand more time, from now. `false`: stale. A lease of the pool lasts as long as its run
+    /// (rule 13): it is as good as extended, and must not begin to expire here.
     pub(crate) fn extend(&self, id: JobId, token: Token, by: Duration) -> Result<bool> {
         let mut state = self.state.lock();
         self.check_life_for_leases(&state)?;
         let deadline = self.clock.monotonic().saturating_add(by);
         let state = &mut *state;
         let Some(lease) = state.leases.get_mut(&id).filter(|lease| lease.token == token) else { return Ok(false) };
-        // A lease of the pool lasts as long as its run (rule 13): it must not begin to expire here.
-        let Some(old) = lease.deadline else { return Ok(false) };
+        let Some(old) = lease.deadline else { return Ok(true) };
         lease.deadline = Some(deadline);
         state.deadlines.remove(&(old, id));
         state.deadlines.insert((deadline, id), token);

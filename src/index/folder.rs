@@ -37,8 +37,16 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        made => made.and_then(|()| own(path)),
     }
+}
+
+/// The umask may have taken away the owner's own rights.
+fn own(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    #[cfg(not(unix))]
+    return path.symlink_metadata().map(drop);
 }
 
 /// The paths of one backlog's index.

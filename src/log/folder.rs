@@ -125,9 +125,13 @@ fn judge_file(file: &Arc<dyn DiskFile>, identity: &Identity, id: SegmentId) -> i
     Ok(Verdict::Sound(header))
 }
 
-/// A segment that the log needs is not there.
+/// A segment that the log needs is not there, or something that is no file stands in its place.
 pub(super) fn missing(disk: &dyn Disk, id: SegmentId) -> Error {
-    Error::corrupt(disk.display(&path(id)), 0, "the segment is missing")
+    let what = match again(|| disk.open(&path(id), Access::Read)) {
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => format!("the segment is missing: {e}"),
+        _ => "the segment is missing".to_owned(),
+    };
+    Error::corrupt(disk.display(&path(id)), 0, what)
 }
 
 pub(super) fn unreadable(disk: &dyn Disk, id: SegmentId, e: io::Error) -> Error {

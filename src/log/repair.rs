@@ -128,7 +128,7 @@ impl Survey {
 
     /// The log ends behind a seal that nobody vouches for: that segment is made true as well.
     fn rewrite_sealed(&self, seal_end: Lsn) -> Result<u64> {
-        let id = self.geometry.segment_of(seal_end);
+        let id = self.tail.newest();
         let from = self.tail.vouched.max(self.geometry.first_frame(id));
         if from >= seal_end {
             return Ok(0);

@@ -186,8 +186,7 @@ impl Survey {
     /// First frame position of the newest segment that holds a frame: a short walk from here meets all that stands
     /// in every first frame.
     pub(crate) fn newest_start(&self) -> Lsn {
-        let newest = self.tail.seal_end.unwrap_or(self.tail.end);
-        self.geometry.first_frame(self.geometry.segment_of(newest))
+        self.geometry.first_frame(self.tail.newest())
     }
 
     /// Segments from the oldest to the one the log ends in.

@@ -48,6 +48,12 @@ impl Tail {
         Self { geometry, segment, salt: 0, end, vouched: end, clean: false, seal_end: None, remains: end }
     }
 
+    /// The segment of the newest frames. Not told by `seal_end`: a seal that fills its segment to the last byte ends
+    /// where the next one begins.
+    pub(super) fn newest(&self) -> SegmentId {
+        if self.seal_end.is_some() { SegmentId(self.segment.0.saturating_sub(1)) } else { self.segment }
+    }
+
     /// Nothing behind L is looked at: its owner lives, and works on it.
     pub(super) fn stop_at_vouched(&mut self) {
         self.end = self.vouched;

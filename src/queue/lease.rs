@@ -124,10 +124,15 @@ impl Lease {
         self.end(Settle::Bury(reason.into()))
     }
 
-    /// The lease lasts this long from now. Nothing is written.
+    /// The lease lasts this long from now, be that more or less than what was left of it. Nothing is written: after a
+    /// crash the job is ready again at once, however long the lease would have lasted.
+    ///
+    /// Answers [`Receipt::Stale`] if the job is not this lease's any more; a lease that has run out may still be
+    /// extended as long as nobody was given the job. Jobs that workers run need none of this: their leases do not
+    /// run out.
     ///
     /// # Errors
-    /// `Poisoned`, `Closed`.
+    /// `Poisoned`.
     pub fn extend(&self, by: Duration) -> Result<Receipt> {
         let kept = self.engine.extend(self.grant.id, self.grant.token, by)?;
         Ok(if kept { Receipt::Accepted } else { Receipt::Stale(self.stale()) })

@@ -18,6 +18,10 @@ use crate::ids::JobId;
 /// the newest commits. If nobody does, everything that can be read, with jobs that were in flight shown as the next
 /// open will have them.
 ///
+/// A busy owner may have given up what a look still needs to read: then the log is read anew, and from there on a
+/// later moment is shown; of a listing or a dump the jobs with higher ids. Only if that happens again and again to
+/// the same job the answer is `Invalid`: look again.
+///
 /// ```
 /// # use backlog::{Backlog, Codec, Filter};
 /// # let dir = tempfile::tempdir()?;

@@ -1,9 +1,10 @@
 //! Values at their limits, one below and one above; names that are empty or hold what no name may hold.
 
 use backlog::limits::{
-    ATTEMPTS_MAX, BATCH_JOBS_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TAGS_MAX,
+    ATTEMPTS_MAX, BATCH_JOBS_MAX, ERROR_BYTES_MAX, ERRORS_KEPT_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX,
+    PAYLOAD_BYTES_MAX, TAGS_MAX,
 };
-use backlog::{Backlog, Codec, Durability, ErrorKind, JobBuilder};
+use backlog::{Backlog, Codec, Durability, ErrorKind, Filter, JobBuilder, Options, Status};
 
 use crate::system::home;
 use crate::{raw, refused, small};
@@ -74,6 +75,75 @@ fn a_batch_is_accepted_up_to_its_limits_and_refused_whole_beyond_them() {
     refused(backlog.enqueue_all(beyond), ErrorKind::TooLarge, &["bytes", "limit", "several calls"]);
     assert_eq!(backlog.counts().total().ready, accepted, "what was refused left a trace");
     backlog.close().unwrap();
+}
+
+#[test]
+fn what_is_stored_beside_the_args_counts_into_a_batch_to_the_byte() {
+    let home = home();
+    let backlog = Backlog::open(home.jobs()).unwrap();
+    let limit = 30 << 20;
+    let last = PAYLOAD_BYTES_MAX - 10_000;
+    let batch = |last: usize| {
+        let sizes = (0..29).map(|_| PAYLOAD_BYTES_MAX).chain([10_000, last]);
+        sizes.map(|bytes| JobBuilder::raw("kind", vec![7; bytes], Codec::Raw).durability(Durability::Buffered))
+    };
+    // The args alone are exactly 30 MiB.
+    let error = backlog.enqueue_all(batch(last)).expect_err("with what is stored beside them it is more");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let text = error.to_string();
+    let stored: usize = text.split_once("batch of ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    let surplus = stored - limit;
+    assert!(surplus > 31 * 10 && surplus < 31 * 100, "{text}");
+    for n in [surplus + 1, surplus] {
+        assert_eq!(backlog.enqueue_all(batch(last - n)).unwrap().len(), 31, "{n} bytes less");
+    }
+    refused(backlog.enqueue_all(batch(last - surplus + 1)), ErrorKind::TooLarge, &[&format!("{limit} bytes"), "split"]);
+    assert_eq!(backlog.counts().enqueued, 62);
+}
+
+#[test]
+fn errors_are_cut_to_their_limit_and_the_newest_are_kept() {
+    let home = home();
+    let backlog = small().open(home.jobs()).unwrap();
+    let id = backlog.enqueue_all([raw(1).max_attempts(100)]).unwrap()[0].id;
+    let errors = |text: &str| {
+        let lease = backlog.queue("default").claim_timeout(crate::LONG).unwrap().unwrap();
+        lease.nack_in(std::time::Duration::ZERO, text).unwrap();
+        let Status::Live(job) = backlog.inspect(id).unwrap() else { panic!("it has attempts left") };
+        job.errors
+    };
+    for n in [ERROR_BYTES_MAX - 1, ERROR_BYTES_MAX] {
+        assert_eq!(errors(&text(n)).pop().unwrap(), text(n));
+    }
+    // Beyond: the beginning of it, never half a character.
+    for long in [text(ERROR_BYTES_MAX + 1), text(1 << 20), format!("x{}", "é".repeat(ERROR_BYTES_MAX))] {
+        let kept = errors(&long).pop().unwrap();
+        assert!(kept.len() <= ERROR_BYTES_MAX && kept.len() + 8 > ERROR_BYTES_MAX, "bytes={}", kept.len());
+        assert!(long.starts_with(kept.trim_end_matches('…')), "not its beginning");
+    }
+    for n in 6..ERRORS_KEPT_MAX + 2 {
+        let kept = errors(&format!("error {n}"));
+        assert_eq!((kept.len(), kept.last().unwrap().as_str()), (n.min(ERRORS_KEPT_MAX), &*format!("error {n}")));
+    }
+}
+
+#[test]
+fn a_page_of_a_listing_and_a_lease_have_their_limits() {
+    let home = home();
+    let backlog = Backlog::open(home.jobs()).unwrap();
+    let n = Filter::LIMIT_MAX as u64;
+    backlog.enqueue_all((0..=n).map(raw)).unwrap();
+    for (asked, shown) in [(n - 1, n - 1), (n, n), (n + 1, n)] {
+        let page = backlog.list(&Filter::new().limit(usize::try_from(asked).unwrap())).unwrap();
+        assert_eq!(page.len() as u64, shown, "limit={asked}");
+    }
+    backlog.close().unwrap();
+    let second = std::time::Duration::from_secs(1);
+    for lease in [Options::LEASE_MAX.saturating_sub(second), Options::LEASE_MAX] {
+        small().lease(lease).open(home.jobs()).unwrap();
+    }
+    let beyond = small().lease(Options::LEASE_MAX + second).open(home.jobs());
+    refused(beyond, ErrorKind::Invalid, &["lease=", "at most 604800 s"]);
 }
 
 #[test]

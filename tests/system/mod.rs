@@ -160,3 +160,33 @@ pub(crate) fn segments(jobs: &Path) -> Vec<PathBuf> {
 pub(crate) fn segment_number(path: &Path) -> u64 {
     u64::from_str_radix(path.file_stem().unwrap().to_str().unwrap(), 16).unwrap()
 }
+
+/// How much of something a lane tries: as the variable says, else by the effort asked for.
+pub(crate) fn budget(variable: &str, quick: u64, full: u64) -> u64 {
+    let effort = std::env::var("BACKLOG_EFFORT").is_ok_and(|effort| effort == "full");
+    number(variable, if effort { full } else { quick })
+}
+
+/// Open descriptors of this process; 0 where the system does not say.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Bytes of memory of this process that are resident; 0 where the system does not say.
+pub(crate) fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+/// Files below a directory, and their bytes.
+pub(crate) fn files_below(dir: &Path) -> (u64, u64) {
+    let mut found = (0, 0);
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        // Gone meanwhile: the services are at work.
+        let Ok(meta) = entry.metadata() else { continue };
+        let (files, bytes) = if meta.is_dir() { files_below(&entry.path()) } else { (1, meta.len()) };
+        found = (found.0 + files, found.1 + bytes);
+    }
+    found
+}

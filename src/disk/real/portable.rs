@@ -60,6 +60,10 @@ impl Dir {
         Ok(self.0.join(name).symlink_metadata()?.is_file())
     }
 
+    pub(super) fn is_link(&self, name: &str) -> bool {
+        self.0.join(name).symlink_metadata().is_ok_and(|found| found.is_symlink())
+    }
+
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.0.join(from), self.0.join(to))
     }

@@ -76,6 +76,11 @@ impl Dir {
         Ok(FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
+    pub(super) fn is_link(&self, name: &str) -> bool {
+        let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }

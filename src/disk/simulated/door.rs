@@ -74,7 +74,7 @@ impl Disk for SimDisk {
             None if creates => state.create(path)?,
             None => return Err(io::ErrorKind::NotFound.into()),
         };
-        Ok(Arc::new(SimFile { disk: self.clone(), ino, path: path.into(), writable: access != Access::Read }))
+        Ok(Arc::new(SimFile::new(self, &mut state, ino, path, access != Access::Read)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -122,7 +122,19 @@ impl Disk for SimDisk {
         if !state.locked.insert(ino) {
             return Ok(None);
         }
-        Ok(Some(Box::new(SimLock(SimFile { disk: self.clone(), ino, path: path.into(), writable: true }))))
+        Ok(Some(Box::new(SimLock(SimFile::new(self, &mut state, ino, path, true)))))
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state.lock();
+        if let Some(handles) = state.open.get_mut(&self.ino) {
+            *handles -= 1;
+        }
+        if state.open.get(&self.ino) == Some(&0) {
+            state.open.remove(&self.ino);
+        }
     }
 }
 
@@ -174,6 +186,11 @@ impl DiskFile for SimFile {
 }
 
 impl SimFile {
+    fn new(disk: &SimDisk, state: &mut State, ino: Ino, path: &str, writable: bool) -> Self {
+        *state.open.entry(ino).or_default() += 1;
+        Self { disk: disk.clone(), ino, path: path.into(), writable }
+    }
+
     fn check_writable(&self, end: u64) -> io::Result<()> {
         if !self.writable {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("opened to read only: {}", self.path)));

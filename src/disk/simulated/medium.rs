@@ -6,7 +6,7 @@
 //!
 //! Never here: faults, locks, room, and which of the pending changes a cut keeps (`crash`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -225,6 +225,21 @@ impl Medium {
 
     pub(super) fn next_ino(&self) -> Ino {
         self.inodes.last_key_value().map_or(1, |(ino, _)| ino + 1)
+    }
+
+    /// Files without a name, now or after any crash, that are not `held`.
+    pub(super) fn forget_removed(&mut self, held: impl Fn(Ino) -> bool) {
+        let mut named: BTreeSet<Ino> = [&self.names, &self.durable_names]
+            .iter()
+            .flat_map(|names| names.values())
+            .filter_map(|node| node.ino())
+            .collect();
+        named.extend(
+            self.pending_names.iter().flat_map(|change| &change.entries).filter_map(|(_, node)| node.as_ref()?.ino()),
+        );
+        // The last one stays: numbers rise.
+        named.extend(self.inodes.last_key_value().map(|(ino, _)| *ino));
+        self.inodes.retain(|ino, _| named.contains(ino) || held(*ino));
     }
 
     fn inode_mut(&mut self, ino: Ino) -> &mut Inode {

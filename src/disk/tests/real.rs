@@ -168,6 +168,7 @@ fn the_portable_directory_does_the_same_by_path() {
     symlink("log", dir.path().join("jobs/other")).unwrap();
     assert_eq!(root.again().unwrap().sub("log").unwrap().plain_files().unwrap(), ["b"]);
     assert!(log.is_plain_file("b").unwrap() && !log.is_plain_file("link").unwrap());
+    assert!(log.is_link("link") && !log.is_link("b") && root.is_link("other") && !root.is_link("none"));
     assert_eq!(log.open_file("link", Access::Read).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(root.sub("other").unwrap_err().kind(), ErrorKind::NotADirectory);
     log.sync().and_then(|()| log.sync_parent()).unwrap();

@@ -14,6 +14,7 @@ mod model;
 mod narrow;
 mod program;
 mod promises;
+mod reopen;
 mod rules;
 mod script;
 mod settled;

@@ -224,10 +224,11 @@ fn rule_13_extending_a_lease_of_the_pool_does_not_make_it_expire() {
     let engine = world.open();
     engine.add(job("in the pool"));
     let grant = engine.take().unwrap();
-    assert!(!engine.extend(grant.id, grant.token, Duration::from_secs(1)).unwrap());
+    assert!(engine.extend(grant.id, grant.token, Duration::from_secs(1)).unwrap(), "it is held");
     world.clock.advance(Duration::from_secs(3_600));
     engine.idle();
     assert!(engine.ack(&grant));
+    assert!(!engine.extend(grant.id, grant.token, Duration::from_secs(1)).unwrap(), "it is over");
 }
 
 #[test]

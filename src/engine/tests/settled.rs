@@ -82,7 +82,7 @@ impl Judged {
         let old =
             self.deadlines.iter().find(|((_, id), token)| *id == grant.id && **token == super::judged::token(grant));
         let old = old.map(|(key, _)| *key);
-        if kept != old.is_some() {
+        if kept != self.oracle.holds(grant.id, super::judged::token(grant)) {
             return broken(format!("C3: extend of job={} said {kept}, deadline={old:?}", grant.id));
         }
         if let Some(old) = old {

@@ -72,6 +72,54 @@ fn a_seal_whose_sync_failed_is_made_true_before_the_next_segment_is_used() {
     check_prefix(&rig.told(), &look(&image).unwrap(), rig.log.durable()).unwrap();
 }
 
+/// Segment 1 is given up, segment 2 is full but for its seal, to the last byte; the next frame is staged behind it.
+fn filled_to_the_last_byte() -> Rig {
+    let mut rig = before_rotation();
+    rig.commit().unwrap();
+    rig.trim(true).unwrap();
+    rig.prepare().unwrap();
+    let rest = |rig: &Rig| rig.log.geometry.room(rig.stage.tail()) as usize - frame_len([].into_iter());
+    while rest(&rig) > 10_000 {
+        assert!(rig.append(4000));
+    }
+    let last = rest(&rig) - frame_len([0].into_iter());
+    assert!(rig.append(last));
+    rig.commit().unwrap();
+    assert_eq!(rest(&rig), 0);
+    assert!(rig.append(50));
+    rig
+}
+
+#[test]
+fn a_seal_that_ends_at_the_last_byte_of_its_segment_is_recovered_at_every_crash() {
+    let mut rig = filled_to_the_last_byte();
+    let from = rig.sim.ops();
+    rig.commit().unwrap();
+    for cut in from..=rig.sim.ops() {
+        for mode in super::crash::modes(8) {
+            let image = rig.sim.crash_image(cut, mode);
+            let acknowledged = super::crash::acknowledged(&rig.told(), cut);
+            super::crash::found(&image, &rig.told(), acknowledged)
+                .and_then(|_| super::crash::goes_on(&image, &rig.told()))
+                .unwrap_or_else(|why| panic!("cut={} of the last commit, mode={mode:?}: {why}", cut - from));
+        }
+    }
+}
+
+#[test]
+fn a_seal_at_the_last_byte_whose_sync_failed_is_made_true_before_the_next_segment_is_used() {
+    let mut rig = filled_to_the_last_byte();
+    rig.sim.fail_call(0, Fault::eio().on(&[Call::SyncData]));
+    rig.push().unwrap_err();
+    let mut rig = rig.reopen().unwrap();
+    assert_eq!(rig.repaired.rewritten, frame_len([].into_iter()) as u64, "the seal, and nothing else was unvouched");
+    rig.prepare().unwrap();
+    assert!(rig.append(50));
+    rig.commit().unwrap();
+    let image = rig.sim.crash_image(rig.sim.ops(), CrashMode::DropUnsynced);
+    check_prefix(&rig.told(), &look(&image).unwrap(), rig.log.durable()).unwrap();
+}
+
 #[test]
 fn a_missing_successor_of_a_sealed_segment_is_corruption() {
     let mut rig = before_rotation();
