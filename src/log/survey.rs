@@ -26,7 +26,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
 
 use super::commit::Raw;
@@ -227,6 +227,11 @@ impl Survey {
     /// Reads one record, for opens that only read. `Invalid`: the living owner recycled the segment; start over.
     pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
         walk::read(self, place, id)
+    }
+
+    /// The record verified, but its reader could make nothing of it.
+    pub(crate) fn damaged(&self, place: Place, what: impl std::fmt::Display) -> Error {
+        self.corrupt(place.lsn, what)
     }
 
     fn file(&self, id: SegmentId) -> Result<Arc<dyn DiskFile>> {
