@@ -9,6 +9,7 @@ mod invariants;
 mod judged;
 mod lives;
 mod managed;
+mod matrix;
 mod model;
 mod narrow;
 mod program;
