@@ -274,7 +274,7 @@ impl Core {
             let opened = match read {
                 // Carried to another place between the pick and the read.
                 Err(_) => self.see(pick.id).map(|seen| seen.map(|seen| (seen.envelope, seen.args))),
-                Ok(raw) => open_job(pick.id, &raw).map(Some),
+                Ok(raw) => open_job(&raw).map(Some).map_err(|what| self.log.damaged(pick.place, what)),
             };
             match opened {
                 Ok(Some((envelope, args))) => grants.push(self.lease_out(pick, envelope, args)),
@@ -332,13 +332,11 @@ fn claim_runs(state: &State, runs: &[(LaneId, Vec<Pick>)]) -> Vec<ClaimRun> {
     out
 }
 
-/// A record's envelope and args; `Corrupt` if it is no job record.
-pub(super) fn open_job(id: JobId, raw: &Raw) -> Result<(Envelope, Vec<u8>)> {
-    let damaged = |what: String| {
-        crate::error::Error::new(ErrorKind::Corrupt, format!("corrupt: the record of job {id} cannot be read: {what}"))
-    };
-    match job::decode(raw.kind, &raw.body).map_err(|e| damaged(e.to_string()))? {
-        Record::Job(job) => Ok((job.envelope, job.args.into_owned())),
-        _ => Err(damaged("it is no job record".to_owned())),
+/// A record's envelope and args, or why it is no job's: its checksum covers the body, not what the header calls it.
+pub(super) fn open_job(raw: &Raw) -> std::result::Result<(Envelope, Vec<u8>), String> {
+    match job::decode(raw.kind, &raw.body) {
+        Ok(Record::Job(job)) => Ok((job.envelope, job.args.into_owned())),
+        Ok(_) => Err("the record is no job's".to_owned()),
+        Err(e) => Err(format!("the record cannot be read: {e}")),
     }
 }

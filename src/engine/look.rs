@@ -281,7 +281,8 @@ impl Source for Core {
                 continue;
             }
             let raw = read?;
-            return Ok(cell_in(&raw)?.map(|value| (value, until)));
+            let value = cell_in(&raw).map_err(|what| self.log.damaged(place, what))?;
+            return Ok(value.map(|value| (value, until)));
         }
     }
 }
@@ -308,13 +309,11 @@ impl Core {
     }
 }
 
-pub(super) fn cell_in(raw: &crate::log::Raw) -> Result<Option<Vec<u8>>> {
+/// A record's cell, or why it is none.
+pub(super) fn cell_in(raw: &crate::log::Raw) -> std::result::Result<Option<Vec<u8>>, &'static str> {
     match crate::job::decode(raw.kind, &raw.body) {
         Ok(crate::job::Record::Cell(cell)) => Ok(cell.value.map(<[u8]>::to_vec)),
-        _ => Err(Error::new(
-            crate::error::ErrorKind::Corrupt,
-            "corrupt: a cell's record is no cell; reopen to rebuild the index",
-        )),
+        _ => Err("the record is no cell's"),
     }
 }
 

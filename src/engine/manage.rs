@@ -109,7 +109,7 @@ impl Core {
                 // Carried or changed while we read; a failed read of the old place means nothing.
                 continue;
             }
-            let (mut envelope, args) = open_job(id, &read?)?;
+            let (mut envelope, args) = open_job(&read?).map_err(|what| self.log.damaged(entry.place, what))?;
             let lease = state.leases.get(&id);
             let since = lease.map_or(envelope.created_at, |lease| lease.since);
             as_it_stands(&state.books.index, id, &mut envelope, since);

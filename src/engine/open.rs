@@ -294,7 +294,8 @@ impl Core {
             (entry, self.settings.suspects_alone && token_alone(&state.books) == Some(token))
         };
         let raw = self.read_patiently(entry.place, id.0)?;
-        let (mut envelope, args): (Envelope, Vec<u8>) = open_job(id, &raw)?;
+        let (mut envelope, args): (Envelope, Vec<u8>) =
+            open_job(&raw).map_err(|what| self.log.damaged(entry.place, what))?;
         envelope.state = JobState::InFlight { token, since: envelope.created_at };
         let convicted = alone && envelope.is_suspect() && !envelope.cancel_requested;
         let change = self.change_of(&envelope, &Event::Interrupted { now: self.clock.now_ms(), alone }, &args)?;

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, SegmentId};
-use crate::job::{self, Envelope, Event, Next, Record};
+use crate::job::{self, Ended, Envelope, Event, Next, Record, Removes};
 use crate::log::{self, Frame, Identity, Survey};
 
 use super::Core;
@@ -47,8 +47,8 @@ impl VerifyReport {
     }
 }
 
-fn verify(disk: &Arc<dyn Disk>, identity: &Identity, up_to: Option<Lsn>) -> Result<VerifyReport> {
-    let found = log::verify(disk, identity, up_to)?;
+fn verify(disk: &Arc<dyn Disk>, identity: &Identity, known: (SegmentId, Lsn)) -> Result<VerifyReport> {
+    let found = log::verify(disk, identity, Some(known))?;
     Ok(VerifyReport {
         segments: found.segments,
         frames: found.frames,
@@ -66,7 +66,7 @@ impl Core {
     /// Reads the whole log and checks every checksum.
     pub(crate) fn verify(&self) -> Result<VerifyReport> {
         self.wait(self.seen_so_far())?;
-        verify(&self.disk, &self.identity, Some(self.log.durable()))
+        verify(&self.disk, &self.identity, (self.log.oldest(), self.log.durable()))
     }
 }
 
@@ -140,7 +140,7 @@ impl ReadOnlyEngine {
     /// Reads the whole log and checks every checksum.
     pub(crate) fn verify(&self) -> Result<VerifyReport> {
         let look = self.look();
-        verify(&self.disk, &look.identity, Some(look.survey.end()))
+        verify(&self.disk, &look.identity, (look.survey.oldest(), look.survey.end()))
     }
 }
 
@@ -160,7 +160,7 @@ impl Look {
     fn once(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
         let disk = Arc::clone(disk);
         let Some(identity) = Identity::read(&*disk)? else {
-            return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
+            return Err(recover::no_format(&*disk));
         };
         let owned = is_owned(&*disk);
         let mut survey =
@@ -192,7 +192,11 @@ impl Look {
                     self.orphans.insert(id, next);
                     moved
                 }
-                Next::Ends(_) => self.books.index.remove(id, &old).map(drop),
+                Next::Ends(how) => {
+                    let unique = envelope.unique.as_ref().map(|unique| unique.hash);
+                    self.books.ended(id, &Ended { removes: Removes::InFlight, how, unique, at: now })?;
+                    Ok(())
+                }
                 Next::Refused(_) => Ok(()),
             };
             outcome.map_err(|e| Error::invalid(e.to_string()))?;
@@ -202,7 +206,8 @@ impl Look {
 
     fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>> {
         let Some(entry) = self.books.index.get(id) else { return Ok(None) };
-        let (mut envelope, args) = open_job(id, &self.survey.read(entry.place, id.0)?)?;
+        let (mut envelope, args) =
+            open_job(&self.survey.read(entry.place, id.0)?).map_err(|what| self.survey.damaged(entry.place, what))?;
         if let Some(orphan) = self.orphans.get(&id) {
             envelope = orphan.clone();
         } else {
@@ -217,7 +222,8 @@ impl Look {
         if let Some(value) = cell.value {
             return Ok(Some((value.to_vec(), cell.until)));
         }
-        Ok(cell_in(&self.survey.read(cell.place, 0)?)?.map(|value| (value, cell.until)))
+        let value = cell_in(&self.survey.read(cell.place, 0)?).map_err(|what| self.survey.damaged(cell.place, what))?;
+        Ok(value.map(|value| (value, cell.until)))
     }
 }
 

@@ -77,6 +77,10 @@ pub(super) fn recover(survey: &mut Survey, identity: &Identity, keeper: &Keeper)
     };
     match trust(snapshot.as_ref().map(Snapshot::meta), identity.log_id, survey.start(), survey.end()) {
         Verdict::LogLost => {
+            if let Some(snapshot) = &snapshot {
+                // Says where the log ends.
+                survey.vouch(snapshot.meta().durable_lsn)?;
+            }
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 "corrupt: the log ends before bytes that the index knows were durable; \
@@ -204,17 +208,23 @@ pub(super) fn identify(
     if let Some(identity) = Identity::read(disk)? {
         return Ok((identity, false));
     }
-    let segments = disk.list("log").unwrap_or_default();
-    if segments.iter().any(|name| name.contains(".seg")) {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("corrupt: {} is missing but there are segments; restore it from a backup", disk.display("format")),
-        ));
-    }
-    if !create {
-        return Err(Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display(""))));
+    let refused = no_format(disk);
+    if !create || refused.kind() == ErrorKind::Corrupt {
+        return Err(refused);
     }
     Ok((Identity::create(disk, random, segment_bytes)?, true))
+}
+
+/// A directory without the file `format`: damaged if there are segments, else no backlog.
+pub(super) fn no_format(disk: &dyn Disk) -> Error {
+    let segments = disk.list("log").unwrap_or_default();
+    if segments.iter().any(|name| name.contains(".seg")) {
+        return Error::new(
+            ErrorKind::Corrupt,
+            format!("corrupt: {} is missing but there are segments; restore it from a backup", disk.display("format")),
+        );
+    }
+    Error::invalid(format!("{} is no backlog: it holds no file `format`", disk.display("")))
 }
 
 /// Tells the survey which segments were given up: leftovers of them are no part of the log, whatever they hold by

@@ -29,7 +29,7 @@ use super::parse::Frame;
 use super::poison::Poison;
 use super::segment::{Geometry, next, path};
 use super::stage::{Chunk, Shared};
-use super::walk;
+use super::walk::{self, Source as _};
 
 /// How far the log is with the system, and how far on the medium.
 #[derive(Debug)]
@@ -212,6 +212,11 @@ impl Log {
     /// look the job up again.
     pub(crate) fn read(&self, place: Place, id: u64) -> Result<Raw> {
         walk::read(&self.shared.chain, place, id)
+    }
+
+    /// The record verified, but its reader could make nothing of it.
+    pub(crate) fn damaged(&self, place: Place, what: impl std::fmt::Display) -> Error {
+        self.shared.chain.corrupt(place.lsn, what)
     }
 
     /// The same for many, neighbours in one read; answers in the order of the question.

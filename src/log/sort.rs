@@ -56,9 +56,25 @@ pub(super) fn top_segment(disk: &dyn Disk, geometry: Geometry, folder: &Folder) 
         Some(Found { id: SegmentId(1), verdict: Verdict::Sound(header) }) => {
             Ok(Some(Sound { id: SegmentId(1), salt: header.salt }))
         }
-        Some(found @ Found { id: SegmentId(1), .. }) => Err(found.error(disk)),
-        _ => Err(missing(disk, SegmentId(1))),
+        Some(lowest) => Err(no_first_frame(disk, geometry, lowest)?),
+        None => Err(missing(disk, SegmentId(1))),
     }
+}
+
+/// No segment begins with a frame, though the log had begun: what is wrong with the lowest one.
+fn no_first_frame(disk: &dyn Disk, geometry: Geometry, lowest: &Found) -> Result<Error> {
+    let Verdict::Sound(header) = &lowest.verdict else { return Ok(lowest.error(disk)) };
+    let start = geometry.first_frame(lowest.id);
+    let file = open(disk, &path(lowest.id), Access::Read)?;
+    let mut window = Window::new(file, geometry, lowest.id, Seed::new(header.salt), GLIMPSE);
+    Ok(match window.next_likely(start).map_err(|e| unreadable(disk, lowest.id, e))? {
+        Some(_) => {
+            let what = "no valid frame where the log begins, but remains of frames behind";
+            Error::corrupt(disk.display(&path(lowest.id)), geometry.offset(start), what)
+        }
+        // Prepared, and never written to: the one before it is gone.
+        None => missing(disk, SegmentId(lowest.id.0.saturating_sub(1))),
+    })
 }
 
 /// Chain, prepared, refuse, below: as in the picture of `survey`.

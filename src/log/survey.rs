@@ -268,6 +268,11 @@ impl Survey {
         walk::read(self, place, id)
     }
 
+    /// The record verified, but its reader could make nothing of it.
+    pub(crate) fn damaged(&self, place: Place, what: impl std::fmt::Display) -> Error {
+        self.corrupt(place.lsn, what)
+    }
+
     fn file(&self, id: SegmentId) -> Result<Arc<dyn DiskFile>> {
         const KEPT: usize = 16;
         let held = self.opened.lock().iter().find(|(held, _)| *held == id).map(|(_, file)| Arc::clone(file));

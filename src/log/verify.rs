@@ -17,7 +17,7 @@ use super::folder::{Folder, Found, Verdict, unreadable};
 use super::frame::{ALIGNMENT, Seed};
 use super::identity::Identity;
 use super::segment::{Geometry, Header, next, path};
-use super::sort::Sound;
+use super::sort::{Sound, top_segment};
 use super::tail::find_end;
 use super::window::{PIECE, Window};
 
@@ -39,9 +39,13 @@ pub(crate) struct Verified {
     pub(crate) damage: Vec<Damage>,
 }
 
-/// Checks everything below `up_to`; without it, everything up to the end of the valid frames.
-pub(crate) fn verify(disk: &Arc<dyn Disk>, identity: &Identity, up_to: Option<Lsn>) -> Result<Verified> {
-    let folder = Folder::read(&**disk, identity)?;
+/// Checks what is known of the log: from its oldest segment up to a position. Without that, everything there is up to the
+/// end of the valid frames.
+pub(crate) fn verify(disk: &Arc<dyn Disk>, identity: &Identity, known: Option<(SegmentId, Lsn)>) -> Result<Verified> {
+    let mut folder = Folder::read(&**disk, identity)?;
+    let (oldest, up_to) = known.map_or((SegmentId(0), None), |(oldest, up_to)| (oldest, Some(up_to)));
+    // Leftovers of segments that were given up are no part of the log.
+    folder.segments.retain(|found| found.id >= oldest);
     let geometry = Geometry::new(identity.segment_bytes);
     let mut check = Check { disk: &**disk, identity, geometry, up_to, verified: Verified::default() };
     let last = match up_to {
@@ -52,6 +56,13 @@ pub(crate) fn verify(disk: &Arc<dyn Disk>, identity: &Identity, up_to: Option<Ls
         // With nothing written yet only the header blocks can be wrong.
         for found in &folder.segments {
             check.header(found);
+        }
+        // Or the very first frame, where the log is known to have begun.
+        if check.verified.damage.is_empty()
+            && let Err(e) = top_segment(&**disk, geometry, &folder)
+        {
+            let lowest = folder.segments.first().map_or(SegmentId(1), |found| found.id);
+            check.report(lowest, geometry.offset(geometry.first_frame(lowest)), e.to_string());
         }
         return Ok(check.verified);
     };

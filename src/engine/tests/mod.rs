@@ -10,6 +10,7 @@ mod invariants;
 mod judged;
 mod lives;
 mod managed;
+mod matrix;
 mod model;
 mod narrow;
 mod program;

@@ -389,7 +389,7 @@ fn verify_lists_every_damage_and_goes_on_behind_it() {
     let frames = rig.told().written.len() as u64;
     assert_eq!((clean.segments, clean.damage.len()), (4, 0));
     assert_eq!((clean.frames, clean.records), (frames + 3, frames));
-    assert_eq!(verify(&disk, &identity, Some(rig.log.durable())).unwrap(), clean);
+    assert_eq!(verify(&disk, &identity, Some((rig.log.oldest(), rig.log.durable()))).unwrap(), clean);
 
     // One frame in each of two segments, and a header.
     let hit = |id: u64| {
@@ -400,7 +400,7 @@ fn verify_lists_every_damage_and_goes_on_behind_it() {
     }
     rig.sim.flip_bit(&path(3), 100, 0);
     for up_to in [None, Some(rig.log.durable())] {
-        let found = verify(&disk, &identity, up_to).unwrap();
+        let found = verify(&disk, &identity, up_to.map(|lsn| (rig.log.oldest(), lsn))).unwrap();
         let damage: Vec<(String, u64)> = found.damage.into_iter().map(|damage| (damage.file, damage.offset)).collect();
         let at = |id: u64| (disk.display(&path(id)), hit(id).start.0 % u64::from(SEGMENT));
         assert_eq!(damage, [at(1), at(2), (disk.display(&path(3)), 0)]);
@@ -427,7 +427,7 @@ fn verify_takes_a_torn_tail_for_what_it_is_and_damage_before_it_for_damage() {
     torn.overwrite(&path(1), written[4].start.0 % u64::from(SEGMENT) + 40, &[9; 8]);
     assert_eq!(verify(&door(&torn), &identity, None).unwrap().damage, []);
     // The owner knows it durable.
-    assert_eq!(verify(&door(&torn), &identity, Some(rig.log.durable())).unwrap().damage.len(), 1);
+    assert_eq!(verify(&door(&torn), &identity, Some((rig.log.oldest(), rig.log.durable()))).unwrap().damage.len(), 1);
     let damaged = rig.sim.copy();
     damaged.overwrite(&path(1), written[2].start.0 % u64::from(SEGMENT) + 40, &[9; 8]);
     let damage = verify(&door(&damaged), &identity, None).unwrap().damage;
