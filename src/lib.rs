@@ -77,6 +77,7 @@ pub(crate) mod error;
 pub(crate) mod ids;
 pub mod limits;
 pub(crate) mod random;
+pub(crate) mod sync;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.
 pub(crate) mod index;
 pub(crate) mod job;

@@ -12,10 +12,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
+use crate::sync::{Condvar, Mutex};
 
 use super::Core;
 use super::settings::{Drive, Durability};

@@ -45,9 +45,6 @@ mod time;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Lock};
@@ -56,6 +53,7 @@ use crate::index::Keeper;
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
+use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
 
@@ -93,7 +91,7 @@ pub(crate) struct Core {
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
-    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
     /// The lock file says already that this handle is poisoned.
     poison_noted: AtomicBool,
