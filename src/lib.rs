@@ -69,6 +69,10 @@
         reason = "tests stop where they are wrong"
     )
 )]
+#![cfg_attr(
+    all(test, backlog_shuttle),
+    allow(dead_code, unused_imports, reason = "that build has the lane of schedules and no other test")
+)]
 
 // Floor 0: each outside thing behind one door.
 pub(crate) mod clock;
@@ -104,6 +108,8 @@ pub use queue::{
 };
 pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Workers, WorkersBuilder};
 
+#[cfg(all(test, backlog_shuttle))]
+mod schedules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

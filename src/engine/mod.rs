@@ -41,8 +41,11 @@ mod state;
 mod suspects;
 mod time;
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
+#[cfg(test)]
+#[path = "tests/world.rs"]
+pub(crate) mod world;
 
 use std::sync::Arc;
 

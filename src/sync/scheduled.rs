@@ -122,12 +122,12 @@ impl Condvar {
         self.0.notify_all();
     }
 
-    pub(crate) fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.held.take().expect("held, but for waits");
         guard.held = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(crate) fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, at_most: Duration) -> WaitTimeoutResult {
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, at_most: Duration) -> WaitTimeoutResult {
         if runs_out(at_most) {
             // What is told meanwhile reaches nobody: the time was up first.
             MutexGuard::unlocked(guard, || {});
@@ -137,13 +137,13 @@ impl Condvar {
         WaitTimeoutResult(false)
     }
 
-    pub(crate) fn wait_while<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, mut so: impl FnMut(&mut T) -> bool) {
+    pub(crate) fn wait_while<T>(&self, guard: &mut MutexGuard<'_, T>, mut so: impl FnMut(&mut T) -> bool) {
         while so(&mut *guard) {
             self.wait(guard);
         }
     }
 
-    pub(crate) fn wait_while_for<T: ?Sized>(
+    pub(crate) fn wait_while_for<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
         mut so: impl FnMut(&mut T) -> bool,

@@ -18,5 +18,5 @@ pub use crate::disk::{Access, Disk, DiskFile, Lock};
 pub use crate::queue::Parts;
 pub use crate::random::{Random, SeededRandom};
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;

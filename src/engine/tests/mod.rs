@@ -18,4 +18,5 @@ mod script;
 mod settled;
 mod suspects;
 mod view;
-mod world;
+
+use super::world;
