@@ -32,7 +32,6 @@ fn producer(
 #[test]
 fn what_is_acknowledged_was_synced_before_and_nobody_waits_for_ever() {
     explore(
-        "commit::what_is_acknowledged_was_synced_before_and_nobody_waits_for_ever",
         |_| {},
         |yard| {
             let engine = yard.open();
@@ -48,7 +47,6 @@ fn what_is_acknowledged_was_synced_before_and_nobody_waits_for_ever() {
 #[test]
 fn segments_turn_and_are_made_while_everybody_enqueues() {
     explore(
-        "commit::segments_turn_and_are_made_while_everybody_enqueues",
         |_| {},
         |yard| {
             let engine = yard.open();
@@ -64,7 +62,6 @@ fn segments_turn_and_are_made_while_everybody_enqueues() {
 #[test]
 fn a_failed_write_or_sync_is_told_to_all_who_wait_and_to_all_who_come() {
     explore(
-        "commit::a_failed_write_or_sync_is_told_to_all_who_wait_and_to_all_who_come",
         |_| {},
         |yard| {
             let engine = yard.open();
@@ -147,7 +144,6 @@ fn await_ticket(engine: &Engine, ticket: Ticket) -> Result<()> {
 #[test]
 fn a_task_is_woken_once_when_its_answer_is_there() {
     explore(
-        "commit::a_task_is_woken_once_when_its_answer_is_there",
         |engine| engine.idle(),
         |yard| {
             let engine = yard.open();

@@ -13,7 +13,6 @@ use crate::queue::Backlog;
 #[test]
 fn closing_answers_everybody_who_is_inside() {
     explore(
-        "ending::closing_answers_everybody_who_is_inside",
         |_| {},
         |yard| {
             let engine = yard.open_with_upkeep();
@@ -38,7 +37,6 @@ fn closing_answers_everybody_who_is_inside() {
             join(producers);
             assert!(is_closed(&worker.join().unwrap()));
             assert!(is_closed(&engine.close().unwrap_err()));
-
             assert!(yard.world.cut_nothing().open().report().clean);
             yard.judge();
         },
@@ -65,7 +63,6 @@ fn use_and_drop(yard: &Yard, backlog: &Backlog) {
 #[test]
 fn the_last_handle_takes_the_services_and_the_lock_with_it() {
     explore(
-        "ending::the_last_handle_takes_the_services_and_the_lock_with_it",
         |_| {},
         |yard| {
             let backlog = yard.open_backlog();
@@ -91,7 +88,7 @@ fn two_jobs(engine: &Engine) {
 
 #[test]
 fn a_lease_dropped_beside_the_last_handle_never_loses_its_job() {
-    explore("ending::a_lease_dropped_beside_the_last_handle_never_loses_its_job", two_jobs, |yard| {
+    explore(two_jobs, |yard| {
         let backlog = yard.open_backlog();
         let leases: Vec<_> = (0..2).map(|_| backlog.queue("default").claim().unwrap().unwrap()).collect();
         leases.iter().for_each(|lease| yard.accepted(lease.id(), Durability::Sync));

@@ -10,6 +10,7 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use super::yard::{Template, Yard};
 use crate::engine::Engine;
 use crate::sync::scheduled::let_time_pass;
+use crate::testing::effort::{budget, counted};
 
 /// Schedules for each promise.
 const QUICK: u64 = 300;
@@ -19,11 +20,7 @@ const STEPS_MAX: usize = 50_000;
 const STACK_BYTES: usize = 256 << 10;
 
 /// Tries `work` under many schedules. Each begins in a copy of the directory that `before` left, closed in order.
-///
-/// `name` is that of the test, for the line that replays a failure.
-#[track_caller]
 pub(super) fn explore(
-    name: &str,
     before: impl Fn(&Engine) + Send + Sync + 'static,
     work: impl Fn(&Arc<Yard>) + Send + Sync + 'static,
 ) {
@@ -43,14 +40,17 @@ pub(super) fn explore(
             yard.afterwards();
         }));
         if let Err(failure) = tried {
+            // A test's thread bears its name.
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("schedules");
             println!(
                 "replay: BACKLOG_SCHEDULE={seed} RUSTFLAGS=\"--cfg backlog_shuttle\" \
-                 cargo test --release --lib schedules::{name} -- --nocapture"
+                 cargo test --release --lib {test} -- --nocapture"
             );
             resume_unwind(failure);
         }
     }
-    println!("counted: schedules {count}");
+    counted("schedules", count);
 }
 
 /// Runs `work` once, in the order the seed decides.
@@ -64,11 +64,9 @@ pub(super) fn under(seed: u64, work: impl Fn() + Send + Sync + 'static) {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let number = |name| env::var(name).ok().and_then(|text: String| text.parse::<u64>().ok());
-    let full = env::var("BACKLOG_EFFORT").is_ok_and(|effort| effort == "full");
-    match number("BACKLOG_SCHEDULE") {
+    match env::var("BACKLOG_SCHEDULE").ok().and_then(|text| text.parse::<u64>().ok()) {
         Some(seed) => seed..seed + 1,
-        None => 0..number("BACKLOG_SCHEDULES").unwrap_or(if full { FULL } else { QUICK }),
+        None => 0..budget("BACKLOG_SCHEDULES", QUICK, FULL),
     }
 }
 

@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 
 use super::explore::explore;
 use super::yard::{Yard, add, batch, join, start};
-use crate::Job;
-use crate::engine::world::{Verbs, job, nack};
+use crate::engine::world::{START_MS, Verbs, job, nack};
 use crate::engine::{Cancelled, Durability, Engine, Grant, LeaseKind, NewJob, Settle, Source};
 use crate::ids::{JobId, Millis};
-use crate::sync::{AtomicBool, JoinHandle};
+use crate::sync::scheduled::let_time_pass;
+use crate::sync::{AtomicBool, Condvar, JoinHandle};
+use crate::{Context, Job};
 
 fn ack() -> Settle {
     Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() }
@@ -85,7 +86,6 @@ fn worker(yard: &Arc<Yard>, engine: &Arc<Engine>, round: &Arc<Round>, all: usize
 #[test]
 fn a_job_has_one_live_lease_at_a_time_and_one_end() {
     explore(
-        "leases::a_job_has_one_live_lease_at_a_time_and_one_end",
         |_| {},
         |yard| {
             let engine = yard.open();
@@ -110,14 +110,14 @@ const LATER_MS: u64 = 500;
 
 /// Leaves a job that is not due and one in a queue that is paused.
 fn not_yet(engine: &Engine) {
-    add(engine, vec![NewJob { run_at: Some(Millis(crate::engine::world::START_MS + LATER_MS)), ..job("later") }]);
+    add(engine, vec![NewJob { run_at: Some(Millis(START_MS + LATER_MS)), ..job("later") }]);
     add(engine, vec![NewJob { queue: "paused".into(), ..job("paused") }]);
     engine.pause("paused").unwrap();
 }
 
 #[test]
 fn a_worker_that_falls_asleep_hears_of_every_job() {
-    explore("leases::a_worker_that_falls_asleep_hears_of_every_job", not_yet, |yard| {
+    explore(not_yet, |yard| {
         let engine = yard.open_with_upkeep();
         let round = Arc::<Round>::default();
         let workers: Vec<_> = (0..2).map(|_| worker(yard, &engine, &round, 4)).collect();
@@ -164,7 +164,7 @@ fn one_run(yard: &Yard, engine: &Engine) -> Option<(JobId, bool)> {
 
 #[test]
 fn a_cancel_beside_a_run_ends_the_job_exactly_once() {
-    explore("leases::a_cancel_beside_a_run_ends_the_job_exactly_once", two_jobs, |yard| {
+    explore(two_jobs, |yard| {
         let engine = yard.open();
         let workers: Vec<_> = (0..2)
             .map(|_| {
@@ -206,45 +206,46 @@ impl Job for Count {
     const KIND: &'static str = "count_by_pool";
 }
 
+/// Runs so far.
+#[derive(Default)]
+struct Ran {
+    ids: crate::sync::Mutex<Vec<JobId>>,
+    news: Condvar,
+}
+
 #[test]
-fn a_pool_runs_every_job_and_stops_when_it_is_told() {
+fn a_pool_runs_every_job_once_and_what_it_ended_is_on_disk_when_it_has_stopped() {
     explore(
-        "leases::a_pool_runs_every_job_and_stops_when_it_is_told",
         |_| {},
         |yard| {
             let backlog = yard.open_backlog();
-            crate::sync::scheduled::let_time_pass(None);
-            let (ran, all) = (Arc::new(Mutex::new(0_usize)), 3);
-            let told = Arc::new((crate::sync::Mutex::new(false), crate::sync::Condvar::new()));
-            let (counted, tell) = (Arc::clone(&ran), Arc::clone(&told));
-            let workers = backlog
-                .workers()
-                .handle(move |_: Count, _| {
-                    let mut counted = counted.lock();
-                    *counted += 1;
-                    let over = *counted == all;
-                    drop(counted);
-                    if over {
-                        *tell.0.lock() = true;
-                        tell.1.notify_all();
-                    }
-                    Ok(())
-                })
-                .concurrency(2)
-                .start()
-                .unwrap();
+            // Runs end by news, not because the time is up.
+            let_time_pass(None);
+            let ran = Arc::<Ran>::default();
+            let (inside, mine) = (Arc::clone(&ran), Arc::clone(yard));
+            let handler = move |_: Count, cx: Context| {
+                mine.ending(cx.id());
+                inside.ids.lock().push(cx.id());
+                inside.news.notify_all();
+                Ok(())
+            };
+            let workers = backlog.workers().handle(handler).concurrency(2).start().unwrap();
             let (mine, producing) = (Arc::clone(yard), backlog.clone());
             let producer = start(move || {
-                for _ in 0..all {
-                    let _ = (&mine, producing.enqueue(&Count).unwrap());
-                }
+                let enqueue = |_| producing.enqueue(&Count).unwrap().id;
+                (0..3).map(enqueue).inspect(|id| mine.accepted(*id, Durability::Sync)).collect::<Vec<_>>()
             });
-            producer.join().unwrap();
-            told.1.wait_while(&mut told.0.lock(), |told| !*told);
+            let accepted = producer.join().unwrap();
+            ran.news.wait_while(&mut ran.ids.lock(), |ids| ids.len() < accepted.len());
             let stopped = workers.stop(Duration::from_secs(25)).unwrap();
             assert_eq!((stopped.released, stopped.still_running), (0, 0));
-            assert_eq!(*ran.lock(), all, "each once");
-            backlog.close().unwrap();
+            let mut ran = std::mem::take(&mut *ran.ids.lock());
+            ran.iter().for_each(|id| yard.ended(*id));
+            ran.sort_unstable();
+            assert_eq!(ran, accepted, "each once");
+            if yard.below(2) == 0 {
+                backlog.close().unwrap();
+            }
             yard.judge();
         },
     );

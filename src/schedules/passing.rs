@@ -21,7 +21,7 @@ fn two_full_segments(engine: &Engine) {
 
 #[test]
 fn compaction_brings_nothing_back_that_ended_meanwhile() {
-    explore("passing::compaction_brings_nothing_back_that_ended_meanwhile", two_full_segments, |yard| {
+    explore(two_full_segments, |yard| {
         let before = yard.world.disk.list("log").unwrap();
         let engine = yard.open();
         let ids = engine.ids_from(JobId(0), None);
@@ -54,7 +54,6 @@ fn compaction_brings_nothing_back_that_ended_meanwhile() {
 #[test]
 fn a_checkpoint_saves_nothing_the_log_could_still_lose() {
     explore(
-        "passing::a_checkpoint_saves_nothing_the_log_could_still_lose",
         |_| {},
         |yard| {
             let engine = yard.open();

@@ -54,7 +54,6 @@ struct Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Accepted(JobId, Durability),
-    /// Somebody asks for its end: from now on it may be gone.
     Ending(JobId),
     Ended(JobId),
 }
@@ -141,12 +140,22 @@ impl Yard {
         self.note(What::Accepted(id, level));
     }
 
+    /// From now on the job may be gone.
+    pub(super) fn ending(&self, id: JobId) {
+        self.note(What::Ending(id));
+    }
+
+    /// Its end was acknowledged.
+    pub(super) fn ended(&self, id: JobId) {
+        self.note(What::Ended(id));
+    }
+
     /// Asks for a job's end, waits until that is durable, and notes it. `false`: refused.
     pub(super) fn end(&self, engine: &Engine, id: JobId, ask: impl FnOnce() -> Result<Option<Ticket>>) -> Result<bool> {
-        self.note(What::Ending(id));
+        self.ending(id);
         let Some(ticket) = ask()? else { return Ok(false) };
         engine.wait(ticket)?;
-        self.note(What::Ended(id));
+        self.ended(id);
         Ok(true)
     }
 
