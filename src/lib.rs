@@ -69,6 +69,10 @@
         reason = "tests stop where they are wrong"
     )
 )]
+#![cfg_attr(
+    all(test, backlog_shuttle),
+    allow(dead_code, unused_imports, reason = "that build has the lane of schedules and no other test")
+)]
 
 // Floor 0: each outside thing behind one door.
 pub(crate) mod clock;
@@ -77,6 +81,7 @@ pub(crate) mod error;
 pub(crate) mod ids;
 pub mod limits;
 pub(crate) mod random;
+pub(crate) mod sync;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.
 pub(crate) mod index;
 pub(crate) mod job;
@@ -103,6 +108,8 @@ pub use queue::{
 };
 pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Workers, WorkersBuilder};
 
+#[cfg(all(test, backlog_shuttle))]
+mod schedules;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -16,7 +16,7 @@ mod path;
 pub(crate) mod real;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod simulated;
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
 
 /// How to open a file.

@@ -12,10 +12,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
+use crate::sync::{Condvar, Mutex};
 
 use super::Core;
 use super::settings::{Drive, Durability};
@@ -185,7 +184,7 @@ impl Core {
                 return Err(unknown(cause));
             }
             if self.desk.stopped() {
-                return Err(gone());
+                return self.at_the_end(ticket);
             }
             let mut called = seat.called.lock();
             while !*called {
@@ -193,6 +192,11 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The committer has gone, and its last sync may have come after the mark was read.
+    fn at_the_end(&self, ticket: Ticket) -> Result<()> {
+        if self.reached(ticket) { Ok(()) } else { Err(gone()) }
     }
 
     /// The same as [`wait`](Self::wait) for a task; registers its waker.
@@ -210,7 +214,7 @@ impl Core {
         } else if let Some(cause) = self.log.poisoned() {
             Err(unknown(cause))
         } else if self.desk.stopped() {
-            Err(gone())
+            self.at_the_end(ticket)
         } else {
             return Poll::Pending;
         };
@@ -220,11 +224,16 @@ impl Core {
 
     /// Hands everything staged to the operating system, in log order.
     pub(crate) fn push(&self) -> Result<()> {
-        let before = self.log.written();
+        let before = self.marks();
         let result = self.log.push(|| self.state.lock().stage.take());
         match result {
             Ok(written) => {
-                if written > before {
+                // A segment that ends is synced by whoever pushes, and the committer may hear of it too late.
+                let durable = self.log.durable();
+                if durable > before.durable {
+                    self.desk.wake_through(durable);
+                }
+                if written > before.written {
                     self.released();
                 }
                 Ok(())

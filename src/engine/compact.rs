@@ -130,8 +130,12 @@ struct Stamped {
 impl Core {
     /// The compactor's life.
     pub(crate) fn compactor(&self) {
-        while !self.stopping() {
+        loop {
+            // Before looking whether to stop: the ring that says so is not to be missed.
             let heard = self.compact.heard();
+            if self.stopping() {
+                return;
+            }
             if self.checkpoint_due() {
                 // A failure is told by the keeper from now on; service goes on without an index.
                 let _ = self.checkpoint();

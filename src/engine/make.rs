@@ -71,8 +71,12 @@ impl Core {
 
     /// The maker's life.
     pub(crate) fn maker(&self) {
-        while !self.stopping() {
+        loop {
+            // Before looking whether to stop: the ring that says so is not to be missed.
             let heard = self.make.heard();
+            if self.stopping() {
+                return;
+            }
             match self.make_step() {
                 Ok(true) => {}
                 Ok(false) => {

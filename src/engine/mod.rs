@@ -42,13 +42,13 @@ mod state;
 mod suspects;
 mod time;
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
+#[cfg(test)]
+#[path = "tests/world.rs"]
+pub(crate) mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Lock};
@@ -57,6 +57,7 @@ use crate::index::Keeper;
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
+use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
 
@@ -94,7 +95,7 @@ pub(crate) struct Core {
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
-    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
     /// The lock file says already that this handle is poisoned.
     poison_noted: AtomicBool,

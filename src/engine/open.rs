@@ -7,10 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::disk::{Disk, Lock};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +16,7 @@ use crate::index::{Keeper, Patience};
 use crate::job::{CellRecord, Envelope, Event, Opened, Record, State as JobState, namespace};
 use crate::limits::{ID_CEILING_STEP, Scaled};
 use crate::log::{Class, Identity, Survey};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 use super::bell::Bell;
 use super::claim::open_job;
@@ -317,7 +315,7 @@ impl Core {
     }
 
     /// Room for a frame before the services run: makes segments itself.
-    fn room_now(&self, bytes: usize) -> Result<parking_lot::MutexGuard<'_, State>> {
+    fn room_now(&self, bytes: usize) -> Result<MutexGuard<'_, State>> {
         loop {
             let mut state = self.state.lock();
             if self.make_room(&mut state, bytes, Class::Carrying) {

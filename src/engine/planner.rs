@@ -237,6 +237,6 @@ fn exceeds(view: &View, segments: u64, (numerator, denominator): (u64, u64), sla
     segments.saturating_mul(view.segment_bytes) > allowed
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 #[path = "tests/planner_search.rs"]
 mod search;

@@ -1,4 +1,4 @@
-//! The one door to threads, and the life of the engine's services.
+//! Where the engine's threads start, and the life of the engine's services.
 //!
 //! # Invariants
 //! * Every service sleeps on a bell and looks at `stopping` after each wake.
@@ -7,9 +7,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 
 use crate::error::{Error, Result};
+use crate::sync::Builder;
 
 use super::Core;
 use super::settings::Drive;
@@ -48,7 +48,7 @@ impl Engine {
     /// Runs a service on a thread of its own, for as long as the handle lives.
     pub(crate) fn spawn(&self, name: &str, life: impl FnOnce(Arc<Core>) + Send + 'static) -> Result<()> {
         let core = Arc::clone(&self.core);
-        let handle = thread::Builder::new()
+        let handle = Builder::new()
             .name(name.to_owned())
             .spawn(move || life(core))
             .map_err(|e| Error::io(format!("cannot start the thread {name}"), e))?;

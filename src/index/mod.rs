@@ -38,5 +38,5 @@ pub(crate) use memory::MemoryHandle;
 pub(crate) use resident::Index;
 pub(crate) use trust::{Verdict, trust};
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;

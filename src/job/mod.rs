@@ -14,7 +14,7 @@ mod retry;
 mod state;
 mod transition;
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
 
 #[allow(unused_imports, reason = "the floor's contract; later floors take what they need")]

@@ -15,13 +15,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::Result;
 use crate::ids::SegmentId;
+use crate::sync::{AtomicU64, Mutex};
 
 use super::files;
 use super::frame::Seed;

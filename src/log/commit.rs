@@ -15,13 +15,12 @@
 //! Never here: who waits for which mark (`engine`), preparing segments (`maker`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, Place, SegmentId};
+use crate::sync::{AtomicU64, Mutex};
 
 use super::files;
 use super::maker::Maker;

@@ -38,7 +38,7 @@ mod verify;
 mod walk;
 mod window;
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
 
 pub(crate) use commit::{Log, Raw};

@@ -4,9 +4,8 @@
 //!
 //! Never here: who is told (`engine`).
 
-use std::sync::OnceLock;
-
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::OnceLock;
 
 #[derive(Debug, Default)]
 pub(super) struct Poison(OnceLock<Error>);

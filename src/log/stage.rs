@@ -9,9 +9,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::ids::{Lsn, Place, SegmentId};
+use crate::sync::Mutex;
 
 use super::chain::Chain;
 use super::commit::Marks;

@@ -23,11 +23,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Lsn, Place, SegmentId};
+use crate::sync::Mutex;
 
 use super::commit::Raw;
 use super::files::again;

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use super::options::Options;
 use super::read_only::ReadOnly;
@@ -15,6 +13,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::engine::{RecoveryReport, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{AtomicBool, Mutex};
 
 /// An opened backlog: a cheap handle, to be cloned and sent wherever jobs are made.
 ///

@@ -117,7 +117,7 @@ impl Options {
         ReadOnly::open(&real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>))
     }
 
-    pub(super) fn open_with(self, doors: Doors) -> Result<Backlog> {
+    pub(crate) fn open_with(self, doors: Doors) -> Result<Backlog> {
         self.check()?;
         let settings = Settings {
             segment_bytes: self.segment_bytes,

@@ -10,13 +10,14 @@
 //! Never here: handlers, threads, types of args.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::backlog::{Backlog, leaving};
 use crate::clock::Clock;
 use crate::engine::{Engine, Grant, LeaseKind, Settle, Ticket};
 use crate::error::Result;
 use crate::limits::Scaled;
+use crate::sync::AtomicBool;
 
 /// What a pool of workers needs of a store.
 pub(crate) trait JobStore: Send + Sync {

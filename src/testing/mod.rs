@@ -21,5 +21,5 @@ pub use crate::queue::Parts;
 pub use crate::random::{Random, SeededRandom};
 pub use everywhere::{CrashEverywhere, CrashPoint, Found, Scenario, Tried, crash_everywhere};
 
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;

@@ -16,8 +16,12 @@ pub(crate) fn start(engine: &Engine) -> Result<()> {
 }
 
 fn life(core: &Core) {
-    while !core.stopping() {
+    loop {
+        // Before looking whether to stop: the ring that says so is not to be missed.
         let heard = core.upkeep.heard();
+        if core.stopping() {
+            return;
+        }
         let rest = match step(core) {
             Ok(rest) => rest,
             // The handle's end: everybody else hears of it too.

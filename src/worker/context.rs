@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::engine::Grant;
 use crate::ids::JobId;
 use crate::queue::seam::JobStore;
+use crate::sync::AtomicBool;
 
 /// What a handler may know of its run. Owned and cheap to clone; may be sent to other threads, where it also outlives
 /// the run.

@@ -18,7 +18,7 @@ mod handlers;
 mod outcome;
 mod pool;
 mod signals;
-#[cfg(test)]
+#[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
 mod workers;
 

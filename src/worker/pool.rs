@@ -18,11 +18,8 @@ mod drain;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
@@ -30,6 +27,7 @@ use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::queue::seam::{AtShutdown, JobStore};
+use crate::sync::{AtomicBool, Builder, Condvar, JoinHandle, Mutex, MutexGuard};
 
 /// How long claims rest after an error that is not the end.
 const REST: Duration = Duration::from_secs(1);

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::pool::Pool;
@@ -11,6 +10,7 @@ use super::signals::{self, Watch};
 use crate::error::Result;
 use crate::queue::Backlog;
 use crate::queue::seam::AtShutdown;
+use crate::sync::JoinHandle;
 
 /// The exit status of a program whose disk failed: "input/output error" among the classic exit codes.
 const EXIT_POISONED: i32 = 74;

@@ -21,4 +21,5 @@ mod script;
 mod settled;
 mod suspects;
 mod view;
-mod world;
+
+use super::world;
