@@ -131,6 +131,7 @@ fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, che
             Ok(())
         })?;
     }
+    holes.sort_unstable_by_key(|(place, _)| place.lsn);
     if let Some((_, damage)) = holes.into_iter().find(|(place, _)| !is_noted(&books.index, *place)) {
         return Err(damage);
     }

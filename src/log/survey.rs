@@ -100,24 +100,21 @@ impl Survey {
             let empty = (Vec::new(), Vec::new(), Vec::new(), None);
             return Ok(Self::assemble(disk, identity, owner, folder, empty, tail));
         };
-        let mut passed = Vec::new();
+        let (mut passed, mut first) = (Vec::new(), None);
         let tail = loop {
             let mut tail = find_end(&**disk, geometry, &folder, top, given_up, &passed)?;
             if owner == Owner::Another {
                 tail.stop_at_vouched();
                 break tail;
             }
-            match tail.judge(&**disk) {
-                Ok(()) => break tail,
-                // Vouched for, and not torn: a damaged body. Whether that may be is for the engine to say.
-                Err(damage) => {
-                    let is_new = !passed.contains(&tail.end);
-                    if damage.kind() != ErrorKind::Corrupt || !is_new || !tail.ends_before_headers(&**disk)? {
-                        return Err(damage);
-                    }
-                    passed.push(tail.end);
-                }
+            let Err(damage) = tail.judge(&**disk) else { break tail };
+            // Vouched for, and not torn: a damaged body. Whether that may be is for the engine to say.
+            let is_new = !passed.contains(&tail.end);
+            if damage.kind() != ErrorKind::Corrupt || !is_new || !tail.ends_before_headers(&**disk)? {
+                return Err(first.unwrap_or(damage));
             }
+            passed.push(tail.end);
+            first.get_or_insert(damage);
         };
         let parts = split(&**disk, &folder, tail.segment);
         let mut survey = Self::assemble(disk, identity, owner, folder, parts, tail);

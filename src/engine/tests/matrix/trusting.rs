@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::disk::Disk;
 use crate::engine::damage::KIND_DAMAGED;
-use crate::engine::{Engine, LeaseKind, Source};
-use crate::error::ErrorKind;
+use crate::engine::{Engine, LeaseKind, QueueCounts, Source};
 use crate::ids::{JobId, Lsn, Phase, Place};
 use crate::job::{self, Record, namespace};
 
@@ -139,9 +138,13 @@ impl<'a> Flip<'a> {
         }
     }
 
-    /// All that is ready is granted as it was put in; what was hit is put aside. Compaction may stop, but loses nothing.
+    /// All that is ready is granted as it was put in; what was hit is put aside, by compaction at the latest.
     fn work(&self, engine: &Engine) -> Judged<()> {
         let ready: Vec<JobId> = engine.ids_from(JobId(0), Some(Phase::Ready));
+        let hit_phase = match self.hit {
+            Some((Thing::Job(id), _)) => engine.state.lock().books.index.get(*id).map(|entry| entry.phase),
+            _ => None,
+        };
         let hit_is_ready = ready.iter().any(|id| self.is_hit(&Thing::Job(*id)));
         let before = engine.counts().total();
         let mut granted = 0;
@@ -164,17 +167,20 @@ impl<'a> Flip<'a> {
         if let Some((Thing::Job(id), _)) = self.hit.filter(|_| hit_is_ready) {
             self.is_put_aside(engine, *id)?;
         }
-        match engine.compact_all() {
-            Err(stopped) if stopped.kind() != ErrorKind::Corrupt => return Err(format!("compaction: {stopped:?}")),
-            _ => {}
-        }
+        engine.compact_all().map_err(|stopped| format!("compaction: {stopped:?}"))?;
         engine.check_books()?;
-        let after = engine.counts().total();
-        let kept = (after.held, after.scheduled, after.parked, after.dead);
-        if kept != (before.held, before.scheduled, before.parked, before.dead + u64::from(hit_is_ready)) {
-            return Err(format!("counts went from {before:?} to {after:?}"));
+        let mut right = QueueCounts { ready: 0, ..before };
+        if let (Some((Thing::Job(id), _)), Some(phase)) = (self.hit, hit_phase)
+            && engine.job(*id).map_err(|e| e.to_string())?.is_some_and(|(envelope, _)| envelope.kind == KIND_DAMAGED)
+        {
+            self.is_put_aside(engine, *id)?;
+            right.dead += u64::from(phase != Phase::Dead);
+            right.held -= u64::from(phase == Phase::Held);
+            right.scheduled -= u64::from(phase == Phase::Scheduled);
+            right.parked -= u64::from(phase == Phase::Parked);
         }
-        Ok(())
+        let after = engine.counts().total();
+        if after != right { Err(format!("counts went from {before:?} to {after:?}")) } else { Ok(()) }
     }
 }
 
