@@ -74,6 +74,9 @@
     allow(dead_code, unused_imports, reason = "that build has the lane of schedules and no other test")
 )]
 
+#[macro_use]
+mod planted;
+
 // Floor 0: each outside thing behind one door.
 pub(crate) mod clock;
 pub(crate) mod disk;

@@ -28,7 +28,7 @@ impl Bell {
 
     pub(crate) fn ring(&self) {
         let mut news = self.news.lock();
-        news.rung = news.rung.wrapping_add(1);
+        news.rung = news.rung.wrapping_add(planted!(LostWakeUp, u64::from(news.sleepers > 0), 1));
         if news.sleepers > 0 {
             self.bell.notify_all();
         }

@@ -166,15 +166,17 @@ impl Books {
         match filed.cause {
             Cause::Enqueued => {
                 self.counters().enqueued += 1;
-                self.totals.next_id = self.totals.next_id.max(id.0.saturating_add(1));
+                self.totals.next_id = self.totals.next_id.max(id.0.saturating_add(planted!(NextIdForgotten, 0, 1)));
             }
             Cause::Interrupted => self.counters().failures += 1,
+            Cause::Carried if planted!(CarriedCountsAsNew) => self.counters().enqueued += 1,
             Cause::Changed | Cause::Carried => {}
         }
     }
 
     fn drop_old(&mut self, id: JobId, old: Option<Place>) -> Result<()> {
         match old {
+            Some(_) if planted!(OldPlaceNotDropped) => Ok(()),
             Some(old) if !self.ledger.drop(old) => Err(disagree(id, "its old record was not counted")),
             _ => Ok(()),
         }
@@ -188,7 +190,7 @@ impl Books {
             for &id in &run.ids {
                 let id = JobId(id);
                 let token = Token { epoch: claimed.epoch, counter };
-                counter += 1;
+                counter += planted!(TokensRepeatInABatch, 0, 1);
                 self.counters().claims += 1;
                 if self.index.get(id).is_none() {
                     self.owed.insert(id);
@@ -208,14 +210,16 @@ impl Books {
             let key = self.key_removed(id, &ended.removes).ok_or_else(|| disagree(id, "not where its end says"))?;
             let old = self.index.remove(id, &key).map_err(|e| mismatch(id, &e))?;
             self.drop_old(id, Some(old))?;
-            if let Some(hash) = ended.unique {
+            if let Some(hash) = ended.unique
+                && !planted!(KeyKeptByEnded)
+            {
                 self.index.clear_unique(hash, id);
             }
         }
         self.suspects.remove(&id);
         let counters = self.counters();
         match ended.how {
-            Ending::Completed => counters.completed += 1,
+            Ending::Completed => counters.completed += planted!(CompletedNotCounted, 0, 1),
             Ending::Cancelled => counters.cancelled += 1,
             Ending::Expired => counters.expired += 1,
             Ending::Discarded => counters.discarded += 1,
@@ -226,7 +230,8 @@ impl Books {
 
     /// Everything scheduled up to a key becomes ready.
     pub(crate) fn due(&mut self, due: &Due, moved: impl FnMut(LaneId, JobId)) {
-        self.index.promote((due.run_at, JobId(due.id)), moved);
+        let run_at = planted!(PromotesBeyondTheMark, Millis(u64::MAX), due.run_at);
+        self.index.promote((run_at, JobId(due.id)), moved);
     }
 
     /// A cell is set, cleared, or carried.
@@ -236,7 +241,7 @@ impl Books {
         } else {
             self.index.set_cell(cell.namespace, cell.key, cell.value, cell.until, place)
         };
-        if cell.value.is_some() {
+        if cell.value.is_some() || planted!(ClearedCellCounted) {
             self.ledger.add(place);
         }
         match old {

@@ -86,13 +86,13 @@ impl Core {
             if let Some(cause) = self.log.poisoned() {
                 return Err(cause);
             }
-            let index_lsn = state.stage.tail();
+            let index_lsn = planted!(CheckpointAtDurable, self.log.durable(), state.stage.tail());
             let engine = EngineWords::encode(&state.books);
             let delta =
                 if keeper.wants_whole() { state.books.index.freeze_whole() } else { state.books.index.freeze() };
             (delta, index_lsn, engine)
         };
-        self.wait(Ticket { lsn: index_lsn, level: Durability::Sync })?;
+        planted!(CheckpointBeforeDurable, (), self.wait(Ticket { lsn: index_lsn, level: Durability::Sync })?);
         let meta = Meta { log_id: self.identity.log_id, index_lsn, durable_lsn: self.log.durable(), engine };
         let saved = keeper.save(delta, meta);
         drop(keeper);

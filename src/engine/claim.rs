@@ -74,7 +74,7 @@ impl Core {
         if n == 0 {
             return Ok(Vec::new());
         }
-        let n = n.min(GRANT_JOBS_MAX);
+        let n = n.min(planted!(ClaimBeyondMax, GRANT_JOBS_MAX + 1, GRANT_JOBS_MAX));
         let mut refused = None;
         // Once each: what still cannot be read must not keep the others waiting.
         let unread = self.state.lock().unread.len();
@@ -91,7 +91,7 @@ impl Core {
             if picked.is_empty() {
                 return refused.map_or(Ok(Vec::new()), Err);
             }
-            self.push()?;
+            planted!(GrantBeforeWritten, (), self.push()?);
             let grants = self.hand_out(&picked)?;
             // All of them were unreadable and have been put aside: look for others.
             if !grants.is_empty() {
@@ -121,7 +121,9 @@ impl Core {
         let alone = suspects::value_of(Token { epoch: claimed.epoch, counter: claimed.first_counter });
         let mark = match gate {
             Gate::Alone(_) => Some(suspects::cell(Some(&alone))),
-            _ if suspects::token_alone(&state.books).is_some() => Some(suspects::cell(None)),
+            _ if suspects::token_alone(&state.books).is_some() && !planted!(AloneNotCleared) => {
+                Some(suspects::cell(None))
+            }
             _ => None,
         };
         entries.extend(mark.iter().map(|cell| Entry::new(0, &Record::Cell(cell.clone()))));
@@ -135,10 +137,10 @@ impl Core {
             self.file_cell(state, cell, place)?;
         }
         let deadline = match lease {
-            LeaseKind::Pool => None,
+            LeaseKind::Pool => planted!(PoolLeaseExpires, Some(self.clock.monotonic()), None),
             LeaseKind::Hand(lasts) => {
                 self.ring_upkeep_before(state, claimed.at.after(lasts));
-                Some(self.clock.monotonic().saturating_add(lasts))
+                Some(self.clock.monotonic().saturating_add(planted!(LeasesExpireEarly, lasts / 2, lasts)))
             }
         };
         let mut picked = Vec::new();
@@ -160,7 +162,7 @@ impl Core {
     /// What to grant: per lane, best first. A careful job only ever goes alone.
     fn pick(&self, state: &State, lanes: Vec<LaneId>, n: usize) -> Vec<(LaneId, Vec<Pick>)> {
         let marks = self.marks();
-        let reached = |id| !state.unreached.contains(id, marks);
+        let reached = |id| planted!(GrantedBeforeItsLevel) || !state.unreached.contains(id, marks);
         let mut runs = Vec::new();
         let mut left = n;
         for lane in lanes {
@@ -189,8 +191,8 @@ impl Core {
 
     fn lanes(state: &State, queues: &[String]) -> Vec<LaneId> {
         let index = &state.books.index;
-        let open = |name: &str| !state.paused.contains(name);
-        if queues.is_empty() {
+        let open = |name: &str| planted!(PauseIgnored) || !state.paused.contains(name);
+        if queues.is_empty() || planted!(ClaimsFromAnyQueue) {
             let mut lanes: Vec<(&str, LaneId)> =
                 index.lanes().map(|(lane, name)| (name, lane)).filter(|(name, _)| open(name)).collect();
             lanes.sort_unstable_by_key(|(name, _)| *name);
@@ -287,7 +289,7 @@ impl Core {
                 }
             }
         }
-        if !unread.is_empty() {
+        if !unread.is_empty() && !planted!(UnreadForgotten) {
             self.state.lock().unread.push_back(unread);
         }
         match refused {
@@ -305,7 +307,7 @@ impl Core {
         Grant {
             id: pick.id,
             token: pick.token,
-            attempt: envelope.attempts.saturating_add(1),
+            attempt: envelope.attempts.saturating_add(planted!(AttemptFromZero, 0, 1)),
             envelope,
             args,
             idempotency_key,

@@ -18,7 +18,7 @@ impl Core {
             self.check_life(&state)?;
             // What could not be handed out is nobody's: it comes back with the next open.
             let held = state.leases_held();
-            if held > 0 {
+            if held > 0 && !planted!(CloseIgnoresLeases) {
                 return Err(Error::new(
                     ErrorKind::InUse,
                     format!("leases={held}: ack, nack or release them before closing"),
@@ -28,13 +28,13 @@ impl Core {
         }
         let closed = self.close_log();
         // The checkpoint is a convenience: without it the next open reads more of the log.
-        let _ = closed.is_ok().then(|| self.checkpoint());
+        let _ = (closed.is_ok() && !planted!(CloseSavesNothing)).then(|| self.checkpoint());
         self.stop();
         if self.drive == Drive::Threads {
             self.join();
         }
         self.keeper.lock().close();
-        *self.lock.lock() = None;
+        planted!(LockKeptByClose, (), *self.lock.lock() = None);
         closed
     }
 
@@ -42,13 +42,13 @@ impl Core {
     fn close_log(&self) -> Result<()> {
         loop {
             let heard = self.room.heard();
-            self.wait(self.seen_so_far())?;
+            planted!(ClosedFrameVouchesBlindly, (), self.wait(self.seen_so_far())?);
             let ticket = {
                 let mut state = self.state.lock();
                 let entry = Entry::new(0, &Record::Totals(state.books.totals));
                 if !self.make_room(&mut state, entries_len([&entry]), Class::Closing) {
                     None
-                } else if state.stage.tail() == self.log.durable() {
+                } else if planted!(ClosedFrameVouchesBlindly) || state.stage.tail() == self.log.durable() {
                     let lsn = self.put(&mut state, Flags::CLOSED, &[entry], |_, _| {});
                     Some(Ticket { lsn, level: Durability::Sync })
                 } else {
@@ -57,7 +57,7 @@ impl Core {
                 }
             };
             match ticket {
-                Some(ticket) => return self.wait(ticket),
+                Some(ticket) => return planted!(ClosedFrameNotSynced, Ok(()), self.wait(ticket)),
                 None => self.wait_room(Class::Closing, heard)?,
             }
         }

@@ -84,7 +84,7 @@ impl Desk {
     /// Something was staged: the committer sees to it within [`LAZY_SYNC`].
     pub(crate) fn note_staged(&self) {
         let mut wanted = self.wanted.lock();
-        wanted.lazy = true;
+        wanted.lazy = planted!(LazySyncForgotten, false, true);
         if wanted.idle && !wanted.timed {
             self.bell.notify_one();
         }
@@ -115,7 +115,8 @@ impl Desk {
     fn wake_through(&self, lsn: Lsn) {
         let covered = {
             let mut waiting = self.waiting.lock();
-            let later = waiting.by_lsn.split_off(&(Lsn(lsn.0.saturating_add(1)), 0));
+            let behind = planted!(WakeShortOfTheMark, lsn.0, lsn.0.saturating_add(1));
+            let later = waiting.by_lsn.split_off(&(Lsn(behind), 0));
             std::mem::replace(&mut waiting.by_lsn, later)
         };
         for waiter in covered.into_values() {
@@ -126,6 +127,8 @@ impl Desk {
                 }
                 // A waker is the caller's code: its panic must not end the committer. Nothing is lost by
                 // ignoring it, the task's own executor reports it.
+                Waiter::Task(waker) if planted!(AsyncWakerDropped) => drop(waker),
+                Waiter::Task(waker) if planted!(WakerPanicEndsCommitter) => waker.wake(),
                 Waiter::Task(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
             }
         }
@@ -133,7 +136,7 @@ impl Desk {
 
     /// Everybody: the handle is poisoned or gone.
     pub(crate) fn wake_all(&self) {
-        self.wake_through(Lsn(u64::MAX));
+        self.wake_through(Lsn(planted!(PoisonForgetsWaiters, 0, u64::MAX)));
     }
 }
 
@@ -147,7 +150,7 @@ impl Core {
     fn reached(&self, ticket: Ticket) -> bool {
         match ticket.level {
             Durability::Sync => self.log.durable() >= ticket.lsn,
-            Durability::Buffered => self.log.written() >= ticket.lsn,
+            Durability::Buffered => planted!(BufferedAckBeforeWrite) || self.log.written() >= ticket.lsn,
         }
     }
 
@@ -155,10 +158,10 @@ impl Core {
     ///
     /// `Unknown` if the handle was poisoned meanwhile: the work may or may not be found after reopening.
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<()> {
-        if self.reached(ticket) {
+        if planted!(AckBeforeSync) || self.reached(ticket) {
             return Ok(());
         }
-        if ticket.level == Durability::Buffered {
+        if planted!(AckAfterPush) || ticket.level == Durability::Buffered {
             return self.push().map_err(unknown);
         }
         match self.drive {
@@ -201,7 +204,7 @@ impl Core {
 
     /// The same as [`wait`](Self::wait) for a task; registers its waker.
     pub(crate) fn poll_wait(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.reached(ticket) {
+        if planted!(AsyncAckBeforeSync) || self.reached(ticket) {
             return Poll::Ready(Ok(()));
         }
         if ticket.level == Durability::Buffered || self.drive == Drive::Inline {

@@ -210,7 +210,8 @@ impl Core {
 
     fn view(&self, compactor: &mut Compactor) -> Result<View> {
         let now = self.clock.monotonic();
-        let full = matches!(&*self.make_failure.lock(), Some(e) if e.kind() == ErrorKind::Full);
+        let full =
+            matches!(&*self.make_failure.lock(), Some(e) if e.kind() == ErrorKind::Full && !planted!(FullModeUnseen));
         let state = self.state.lock();
         self.check_life(&state)?;
         let tail = state.stage.tail();
@@ -219,7 +220,10 @@ impl Core {
             compactor.tail = tail;
             compactor.quiet_since = now;
             compactor.settled_through = None;
-        } else if compactor.settled_through.is_none() && now.saturating_sub(compactor.quiet_since) >= SETTLED_AFTER {
+        } else if compactor.settled_through.is_none()
+            && now.saturating_sub(compactor.quiet_since) >= SETTLED_AFTER
+            && !planted!(NeverSettles)
+        {
             compactor.settled_through = Some(current);
         }
         self.count_full_rounds(compactor, full, tail);
@@ -262,7 +266,7 @@ impl Core {
 
     /// Settled: what the maker prepared beyond the reserve is given back to the disk.
     fn trim_surplus(&self, compactor: &Compactor) {
-        if compactor.is_settled() && compactor.full_through.is_none() {
+        if compactor.is_settled() && compactor.full_through.is_none() && !planted!(SurplusKept) {
             // A file that cannot be removed is tried again at the next settling.
             let _ = self.log.drop_surplus(RESERVE);
         }
@@ -277,7 +281,7 @@ impl Core {
                 return Ok(Try::NoRoom(Class::Carrying));
             }
             let (_, end) = self.put_one(state, entry);
-            state.books.totals = totals;
+            planted!(TrimMarkNotKept, (), state.books.totals = totals);
             Ok(Try::Done(end))
         })?;
         compactor.mark = Mark { through: segment, end };
@@ -347,7 +351,7 @@ impl Core {
         if view.ledger == Live::default() {
             compactor.strays += parcels.len() as u64;
         } else {
-            self.carry(parcels)?;
+            planted!(CarriesNothing, (), self.carry(parcels)?);
         }
         compactor.cursor = reached.max(to).min(view.oldest_end);
         if compactor.cursor >= view.oldest_end {
@@ -397,7 +401,7 @@ impl Core {
                         };
                         let lease = state.leases.get(id);
                         let since = lease.map_or(envelope.created_at, |lease| lease.since);
-                        as_it_stands(&state.books.index, *id, &mut envelope, since);
+                        planted!(CarriedNotAsItStands, (), as_it_stands(&state.books.index, *id, &mut envelope, since));
                         (entry, lease.map(|lease| lease.token))
                     };
                     let body = job::encode_job(&envelope, Cause::Carried, None, args);
@@ -471,6 +475,7 @@ impl Load {
 impl Stamped {
     fn still_stands(&self, state: &State, parcel: &Parcel) -> bool {
         match (&parcel.load, self.standing) {
+            _ if planted!(CarrierDoesNotLookAgain) => true,
             (Load::Job { id, .. }, Some((entry, token))) => {
                 state.books.index.get(*id) == Some(entry) && state.leases.get(id).map(|lease| lease.token) == token
             }
@@ -491,6 +496,7 @@ fn still_at(state: &State, parcel: &Parcel) -> bool {
 fn lives(state: &State, record: &crate::log::RecordView<'_>) -> Result<bool> {
     Ok(match record.kind {
         job::kind::JOB => state.books.index.get(JobId(record.id)).is_some_and(|entry| entry.place == record.place),
+        job::kind::CELL if planted!(CellNotCarried) => false,
         job::kind::CELL => match job::decode(record.kind, record.body) {
             Ok(Record::Cell(cell)) => state.books.index.cell_place(cell.namespace, cell.key) == Some(record.place),
             _ => return Err(unreadable(record.place)),
@@ -512,3 +518,7 @@ pub(super) fn unpack(kind: u8, id: u64, body: &[u8], place: Place) -> Result<Loa
 fn unreadable(place: Place) -> Error {
     Error::new(ErrorKind::Corrupt, format!("corrupt: the record at lsn={} cannot be read", place.lsn))
 }
+
+#[cfg(test)]
+#[path = "tests/late.rs"]
+mod late;

@@ -133,7 +133,7 @@ impl Core {
 
     /// Checks and encodes outside the lock.
     pub(super) fn prepare_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Prepared>> {
-        if jobs.len() > BATCH_JOBS_MAX {
+        if jobs.len() > planted!(BatchLimitOffByOne, BATCH_JOBS_MAX + 1, BATCH_JOBS_MAX) {
             return Err(Error::too_large(format!(
                 "jobs={}: one call takes at most {BATCH_JOBS_MAX}; split it",
                 jobs.len()
@@ -148,7 +148,7 @@ impl Core {
             prepared.push(job);
         }
         let max = self.scaled.batch_bytes_max;
-        if bytes > max {
+        if bytes > max && !planted!(BatchBytesUnchecked) {
             return Err(Error::too_large(format!(
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
@@ -159,7 +159,7 @@ impl Core {
 
     fn prepare(&self, job: NewJob, now: Millis) -> Result<Prepared> {
         let max = self.scaled.payload_bytes_max;
-        if job.args.len() > max {
+        if job.args.len() > planted!(ArgsLimitOffByOne, max + 1, max) {
             return Err(Error::too_large(format!(
                 "args of {} bytes, kind={:?}: the limit is {max} bytes; store the data elsewhere and enqueue a reference",
                 job.args.len(),
@@ -168,7 +168,7 @@ impl Core {
         }
         let state = match job.run_at {
             _ if job.hold => JobState::Held,
-            Some(run_at) if run_at > now => JobState::Scheduled { run_at },
+            Some(run_at) if run_at > now && !planted!(RunAtIgnored) => JobState::Scheduled { run_at },
             _ => JobState::Ready,
         };
         let unique = job.unique.map(|key| Unique {
@@ -178,7 +178,7 @@ impl Core {
         });
         let mut envelope = Envelope::new(job.kind, now);
         envelope.queue = job.queue;
-        envelope.priority = job.priority;
+        envelope.priority = planted!(PriorityForgotten, 0, job.priority);
         envelope.codec = job.codec;
         envelope.state = state;
         envelope.run_at = job.run_at;
@@ -198,7 +198,7 @@ impl Core {
     pub(super) fn ids_run_short<T>(&self, state: &mut State, wanted: usize) -> Option<Try<T>> {
         let after = state.next_id.saturating_add(wanted as u64);
         if let Some((ceiling, end)) = state.raised
-            && self.log.durable() >= end
+            && (planted!(CeilingBeforeDurable) || self.log.durable() >= end)
         {
             state.ceiling = ceiling;
             state.raised = None;
@@ -251,7 +251,7 @@ impl Core {
             }
             let id = JobId(state.next_id + accepted.len() as u64);
             if let Some(hash) = hash {
-                batch_keys.insert(hash, id);
+                planted!(BatchBlindToItsOwnKeys, None, batch_keys.insert(hash, id));
             }
             entry.id = id.0;
             entries.push(entry);
@@ -259,7 +259,7 @@ impl Core {
             answers.push(Enqueued::new(id));
         }
         if entries.is_empty() {
-            return Ok((answers, state.stage.tail()));
+            return Ok((answers, planted!(DuplicateBeforeDurable, Lsn(0), state.stage.tail())));
         }
         let mut places: Vec<Place> = Vec::with_capacity(accepted.len());
         let end = self.put(
@@ -299,7 +299,7 @@ impl Core {
     /// Something was accepted: claimers look again when it has reached its level.
     pub(super) fn released(&self) {
         let marks = self.marks();
-        if self.state.lock().unreached.release(marks) {
+        if self.state.lock().unreached.release(marks) && !planted!(ReachedSilently) {
             self.wake_work();
         }
     }
@@ -309,7 +309,7 @@ impl Core {
 pub(crate) fn unique_hash(hash_key: &[u8; 16], kind: &str, key: &str) -> u128 {
     let mut hasher = SipHasher24::new_with_key(hash_key);
     // Lengths first, so that no two pairs run into each other; the bucket is empty for "while live".
-    for part in [kind, "", key] {
+    for part in [planted!(KeyIgnoresKind, "", kind), "", key] {
         hasher.write(&(part.len() as u64).to_le_bytes());
         hasher.write(part.as_bytes());
     }

@@ -85,7 +85,7 @@ impl Core {
             let ids = self.ids_from(start, Some(Phase::Parked));
             from = ids.last().and_then(|last| last.0.checked_add(1)).map(JobId);
             for id in ids {
-                let fitting = self.see(id)?.is_some_and(|seen| fits(&seen.envelope.kind));
+                let fitting = self.see(id)?.is_some_and(|seen| planted!(UnparksEveryKind) || fits(&seen.envelope.kind));
                 if fitting {
                     let (answer, _) = self.change_by_id(id, &Event::Unpark { now: self.clock.now_ms() })?;
                     unparked += u64::from(matches!(answer, Answer::Changed(_)));
@@ -120,7 +120,12 @@ impl Core {
     fn change_by_id(&self, id: JobId, event: &Event) -> Result<(Answer, Ticket)> {
         loop {
             let Some(seen) = self.see(id)? else {
-                return Ok((Answer::NotLive, self.seen_so_far()));
+                let seen = planted!(
+                    AlreadyGoneAnswersAtOnce,
+                    Ticket { lsn: crate::ids::Lsn(0), level: Durability::Sync },
+                    self.seen_so_far()
+                );
+                return Ok((Answer::NotLive, seen));
             };
             let phase = seen.envelope.state.phase();
             let Ok(change) = self.change_of(&seen.envelope, event, &seen.args) else {
@@ -146,7 +151,7 @@ impl Core {
                 return Ok(Try::NoRoom(Class::Closing));
             }
             if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
-                lease.cancel = envelope.cancel_requested;
+                lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
             }
             let lsn = self.file_change(state, id, change)?;
             let ticket = Ticket { lsn, level: Durability::Sync };
@@ -186,7 +191,11 @@ impl Core {
         let bytes = entries_len([&Entry::new(0, &Record::Cell(cell.clone()))]);
         self.attempt(|state| {
             if state.paused.contains(queue) == paused {
-                return Ok(Try::Done(Self::ticket_at(state)));
+                return Ok(Try::Done(planted!(
+                    PauseAnswersAtOnce,
+                    Ticket { lsn: crate::ids::Lsn(0), level: Durability::Sync },
+                    Self::ticket_at(state)
+                )));
             }
             if !self.make_room(state, bytes, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));
@@ -219,7 +228,9 @@ pub(super) struct Seen {
 impl Seen {
     /// Every change of a job moves its record, its phase or its lease.
     pub(super) fn still_stands(&self, state: &State, id: JobId) -> bool {
-        state.books.index.get(id) == Some(self.entry) && state.leases.get(&id).map(|lease| lease.token) == self.token
+        planted!(OperatorDoesNotLookAgain)
+            || state.books.index.get(id) == Some(self.entry)
+                && state.leases.get(&id).map(|lease| lease.token) == self.token
     }
 }
 
@@ -227,5 +238,5 @@ impl Seen {
 fn taken_key(state: &State, id: JobId, change: &Change) -> Option<JobId> {
     let Change::Stand { envelope, .. } = change else { return None };
     let hash = envelope.holds_unique()?;
-    state.books.index.unique(hash).filter(|holder| *holder != id)
+    state.books.index.unique(hash).filter(|holder| *holder != id && !planted!(RequeueIgnoresKey))
 }

@@ -86,7 +86,11 @@ fn assemble(
 ) -> Result<Core> {
     let books = recovered.books;
     let epoch = books.totals.epoch + 1;
-    let first_id = if report.clean { books.totals.next_id.max(1) } else { books.totals.id_ceiling.max(1) };
+    let first_id = if report.clean || planted!(IdCeilingNotUsed) {
+        books.totals.next_id.max(1)
+    } else {
+        books.totals.id_ceiling.max(1)
+    };
     let (log, stage, repaired) = survey.repair(Arc::clone(&doors.random), epoch)?;
     report.bytes_cut = repaired.bytes_cut;
     let paused = text_keys(&books.index, namespace::PAUSE);
@@ -208,9 +212,9 @@ impl Core {
     fn begin(&mut self) -> Result<()> {
         self.stage_opening()?;
         let orphans = self.state.lock().books.index.in_flight_all().map(|(id, flight)| (id, flight.token)).collect();
-        self.bring_home(orphans)?;
+        planted!(OrphansLeftInFlight, drop::<Vec<_>>(orphans), self.bring_home(orphans)?);
         let end = self.seen_so_far().lsn;
-        while self.log.durable() < end {
+        while self.log.durable() < end && !planted!(OpeningNotSynced) {
             self.commit_step()?;
         }
         let mut state = self.state.lock();
@@ -222,15 +226,15 @@ impl Core {
     }
 
     fn stage_opening(&self) -> Result<()> {
-        let nonce = self.random.u128()?.to_be_bytes();
+        let nonce = planted!(NonceReused, 7, self.random.u128()?).to_be_bytes();
         let at = self.clock.now_ms();
         let mut state = self.state.lock();
         let first_id = state.next_id;
         let mut totals = state.books.totals;
-        totals.epoch += 1;
+        totals.epoch += planted!(EpochReused, u64::from(totals.epoch == 0), 1);
         totals.id_ceiling = first_id.saturating_add(ID_CEILING_STEP);
         let epoch = Epoch { nonce, gap_from: totals.next_id };
-        totals.next_id = first_id;
+        planted!(OpeningForgetsNextId, (), totals.next_id = first_id);
         let opened = Opened { epoch: totals.epoch, nonce, first_id, at };
         let mut cells = vec![(first_id, Some(epoch.to_bytes()))];
         cells.extend(epochs_without_jobs(&state, first_id).into_iter().map(|first| (first, None)));
@@ -289,11 +293,18 @@ impl Core {
         let (entry, alone) = {
             let state = self.state.lock();
             let Some(entry) = state.books.index.get(id) else { return Ok(None) };
-            (entry, self.settings.suspects_alone && token_alone(&state.books) == Some(token))
+            (
+                entry,
+                self.settings.suspects_alone
+                    && (planted!(ConvictedInCompany) || token_alone(&state.books) == Some(token)),
+            )
         };
         let raw = self.read_patiently(entry.place, id.0)?;
         let (mut envelope, args): (Envelope, Vec<u8>) =
             open_job(&raw).map_err(|what| self.log.damaged(entry.place, what))?;
+        if planted!(CancelWishLostAtCrash) {
+            envelope.cancel_requested = false;
+        }
         envelope.state = JobState::InFlight { token, since: envelope.created_at };
         let convicted = alone && envelope.is_suspect() && !envelope.cancel_requested;
         let change = self.change_of(&envelope, &Event::Interrupted { now: self.clock.now_ms(), alone }, &args)?;
@@ -339,7 +350,12 @@ fn epochs_without_jobs(state: &State, first_id: u64) -> Vec<u64> {
         .iter()
         .zip(ends)
         .filter(|(first, end)| {
-            **first != first_id && state.books.index.first_id_at_or_after(JobId(**first)).is_none_or(|id| id.0 >= *end)
+            **first != first_id
+                && state
+                    .books
+                    .index
+                    .first_id_at_or_after(JobId(**first))
+                    .is_none_or(|id| planted!(EpochsPruned) || id.0 >= *end)
         })
         .map(|(first, _)| *first)
         .collect()

@@ -134,11 +134,11 @@ pub(crate) enum Step {
 /// What the compactor does next.
 pub(crate) fn plan(view: &View) -> Step {
     // Stops: going on after a failed directory sync, or with a ledger known to be wrong.
-    if view.halted {
+    if view.halted && !planted!(HaltedGoesOn) {
         return Step::Sleep;
     }
     // Stops: the segment under the staged tail goes, and with it frames not yet written.
-    if view.tail < view.oldest_end {
+    if view.tail < view.oldest_end && !planted!(TailSegmentGivenUp) {
         return Step::Sleep;
     }
     if !(is_begun(view) || is_wanted(view)) {
@@ -153,23 +153,24 @@ pub(crate) fn plan(view: &View) -> Step {
 /// Every record of the oldest segment was looked up; the conditions of its removal, in order.
 fn give_up_oldest(view: &View, decided_at: Lsn, strays: u64) -> Step {
     // Stops: a hole in the saved index is believed and the only copy of a job deleted (rule 3).
-    if strays > 0 || view.ledger != Live::default() {
+    if (strays > 0 || view.ledger != Live::default()) && !planted!(LedgersNotCompared) {
         return Step::Disagree(view.oldest);
     }
     // Spares: a rebuild at the next open, because the saved index ends before the log starts (rule 2).
     match view.checkpoint {
+        _ if planted!(CheckpointNotAwaited) => {}
         Checkpoint::Saved(lsn) if lsn < view.oldest_end && view.full_through.is_none() => return Step::Checkpoint,
         Checkpoint::Saving(lsn) if lsn < view.oldest_end && view.full_through.is_none() => return Step::Sleep,
         _ => {}
     }
     // Stops: a removed segment looks like a lost one, or a lost one like a removed one (rule 5).
-    if view.mark.through < view.oldest {
+    if view.mark.through < view.oldest && !planted!(NoTrimMark) {
         return Step::Mark(view.oldest);
     }
     // Stops: two staged acks empty a segment, it goes, power goes, both jobs are gone
     // unacknowledged (rule 1); or the removal outlives the mark that explains it.
-    let needed = decided_at.max(view.mark.end);
-    if view.durable < needed {
+    let needed = planted!(RemovalBeforeAcksDurable, view.mark.end, decided_at.max(view.mark.end));
+    if view.durable < needed && !planted!(RemovalBeforeCopySynced) {
         return Step::WaitDurable(needed);
     }
     let recycle = view.full_through.is_some() || view.prepared_segments < view.prepared_wanted;
@@ -201,7 +202,7 @@ fn is_settling(view: &View) -> bool {
 /// Stops: one old job pins the log under load. Half of what lies between is garbage by then, so a
 /// byte reclaimed costs at most about a byte copied.
 fn is_bloated(view: &View) -> bool {
-    exceeds(view, view.chain_segments, (2, 1), 3)
+    exceeds(view, view.chain_segments, (2, 1), 3) && !planted!(NeverBloated)
 }
 
 /// Nothing to copy. Not for the price of a checkpoint, though: the bounds above pay that when needed.

@@ -163,15 +163,18 @@ impl Look {
             return Err(recover::no_format(&*disk));
         };
         let owned = is_owned(&*disk);
-        let mut survey =
-            if owned { Survey::look_beside(&disk, &identity, &given_up)? } else { Survey::look(&disk, &identity)? };
+        let mut survey = if owned && !planted!(ReaderSeesUnvouched) {
+            Survey::look_beside(&disk, &identity, &given_up)?
+        } else {
+            Survey::look(&disk, &identity)?
+        };
         recover::leave_out_trimmed(&mut survey)?;
         let mut books = Books::fresh(identity.segment_bytes);
         if !survey.is_fresh() {
             survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
         }
         let mut look = Self { identity, survey, books, orphans: HashMap::new(), owned };
-        if !owned {
+        if !owned && !planted!(OrphansShownInFlight) {
             look.interrupt(clock.now_ms())?;
         }
         Ok(look)

@@ -69,7 +69,7 @@ impl Core {
         self.note_owner("closing");
         self.desk.stop();
         for bell in [&self.make, &self.compact, &self.upkeep, &self.work, &self.room] {
-            bell.ring();
+            planted!(StopForgetsSleepers, (), bell.ring());
         }
     }
 

@@ -67,7 +67,7 @@ pub(crate) enum Settle {
 /// Whether the lease still holds, and whether somebody wants the job cancelled.
 fn held(state: &State, id: JobId, token: Token) -> Option<bool> {
     let lease = state.leases.get(&id)?;
-    (lease.token == token).then_some(lease.cancel)
+    (lease.token == token || planted!(StaleLeaseAccepted)).then_some(lease.cancel)
 }
 
 impl Core {
@@ -109,9 +109,9 @@ impl Core {
             self.file_end(state, grant.id, &ended)?;
             let end = self.stage_new(state, std::mem::take(&mut jobs), others, &mut places, Durability::Sync)?.1;
             for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
-                self.file_cell(state, &cell.record(), *place)?;
+                planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
             }
-            Ok(Try::Done(Some(Ticket { lsn: end, level: Durability::Sync })))
+            Ok(Try::Done(Some(Ticket { lsn: planted!(AckAnsweredEarly, Lsn(0), end), level: Durability::Sync })))
         })
     }
 
@@ -187,7 +187,12 @@ impl Core {
                     Event::Interrupted { .. } => Cause::Interrupted,
                     _ => Cause::Changed,
                 };
-                let body = job::encode_job(&next, cause, Some(&removes), args);
+                let body = job::encode_job(
+                    &next,
+                    cause,
+                    Some(&removes),
+                    planted!(ChangeCutsArgs, args.get(..1).unwrap_or(args), args),
+                );
                 Ok(Change::Stand { envelope: Box::new(next), cause, removes, body })
             }
             Next::Refused(refusal) => Err(Error::invalid(refusal.to_string())),
@@ -213,8 +218,10 @@ impl Core {
                 let filed = Filed::of(*cause, Some(removes), envelope);
                 state.books.job(id, place, &filed).inspect_err(|e| self.log.poison(e))?;
                 match envelope.state {
-                    JobState::Ready => self.wake_work(),
-                    JobState::Scheduled { run_at } => self.ring_upkeep_before(state, run_at),
+                    JobState::Ready if !planted!(GivenBackSilently) => self.wake_work(),
+                    JobState::Scheduled { run_at } if !planted!(RetryDoesNotRing) => {
+                        self.ring_upkeep_before(state, run_at);
+                    }
                     _ => {}
                 }
                 Ok(())
@@ -242,10 +249,10 @@ impl Core {
     pub(crate) fn extend(&self, id: JobId, token: Token, by: Duration) -> Result<bool> {
         let mut state = self.state.lock();
         self.check_life_for_leases(&state)?;
-        let deadline = self.clock.monotonic().saturating_add(by);
         let state = &mut *state;
         let Some(lease) = state.leases.get_mut(&id).filter(|lease| lease.token == token) else { return Ok(false) };
-        let Some(old) = lease.deadline else { return Ok(true) };
+        let Some(old) = lease.deadline.or(planted!(PoolLeaseMadeToExpire, Some(by), None)) else { return Ok(true) };
+        let deadline = planted!(ExtendKeepsOldDeadline, old, self.clock.monotonic().saturating_add(by));
         lease.deadline = Some(deadline);
         state.deadlines.remove(&(old, id));
         state.deadlines.insert((deadline, id), token);
@@ -255,7 +262,8 @@ impl Core {
     /// Whether the run under this token should stop: the job was cancelled, the lease is stale, or the handle is
     /// poisoned (rule 14).
     pub(crate) fn cancel_requested(&self, id: JobId, token: Token) -> bool {
-        self.log.poisoned().is_some() || held(&self.state.lock(), id, token).unwrap_or(true)
+        (self.log.poisoned().is_some() && !planted!(PoisonNotToldToRuns))
+            || held(&self.state.lock(), id, token).unwrap_or(true)
     }
 
     /// Leases may still be settled while the handle closes, but not on a poisoned one.

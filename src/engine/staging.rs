@@ -65,6 +65,7 @@ impl Core {
             return Err(cause);
         }
         match state.life {
+            _ if planted!(ClosedHandleServes) => Ok(()),
             Life::Open => Ok(()),
             Life::Closed => Err(Error::new(ErrorKind::Closed, "the backlog is closed; open the directory again")),
         }
@@ -116,7 +117,7 @@ impl Core {
                 state.stage.rotate();
                 self.make.ring();
                 self.compact.ring();
-                self.put(state, 0, &[head], |_, _| {});
+                planted!(TotalsMissingAtTheHead, Lsn(0), self.put(state, 0, &[head], |_, _| {}));
                 true
             }
         }
@@ -137,7 +138,11 @@ impl Core {
     ) -> Lsn {
         let drafts: Vec<Draft<'_>> =
             entries.into_iter().map(|entry| Draft { kind: entry.kind, id: entry.id, body: &entry.body }).collect();
-        state.stage.append(flags, &drafts, self.log.durable(), placed).end
+        planted!(
+            BatchNotAtomic,
+            state.stage.append_apart(&drafts, self.log.durable(), placed),
+            state.stage.append(flags, &drafts, self.log.durable(), placed).end
+        )
     }
 
     /// Stages one frame with one record and gives its place and the frame's end.

@@ -115,7 +115,7 @@ impl Unreached {
     }
 
     pub(super) fn contains(&self, id: JobId, marks: Marks) -> bool {
-        let at = self.batches.partition_point(|batch| batch.last < id);
+        let at = self.batches.partition_point(|batch| planted!(UnreachedOffByOne, batch.last <= id, batch.last < id));
         self.batches.get(at).is_some_and(|batch| batch.first <= id && !marks.reached(batch.level, batch.end))
     }
 
@@ -127,7 +127,8 @@ impl Unreached {
             any = true;
         }
         // Behind a batch that waits for its sync, a written one may be claimable already.
-        any || self.batches.iter().take(64).any(|batch| marks.reached(batch.level, batch.end))
+        any || !planted!(NotReleasedBehindABatch)
+            && self.batches.iter().take(64).any(|batch| marks.reached(batch.level, batch.end))
     }
 }
 
@@ -143,7 +144,7 @@ impl State {
         if let Some(lease) = self.leases.remove(&id)
             && let Some(deadline) = lease.deadline
         {
-            self.deadlines.remove(&(deadline, id));
+            planted!(DeadlineOutlivesLease, None, self.deadlines.remove(&(deadline, id)));
         }
     }
 
@@ -156,6 +157,6 @@ impl State {
     /// Whether an id below `next_id` was never given to a job that was kept.
     pub(super) fn in_a_gap(&self, id: JobId) -> bool {
         let next = id.0.checked_add(1).and_then(|after| self.epochs.range(after..).next());
-        next.is_some_and(|(_, epoch)| epoch.gap_from <= id.0)
+        next.is_some_and(|(_, epoch)| epoch.gap_from <= id.0 && !planted!(GapsForgotten))
     }
 }

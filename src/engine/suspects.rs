@@ -89,7 +89,7 @@ impl State {
     pub(super) fn gate(&mut self, lanes: &[LaneId], now: Duration) -> Gate {
         if let Some(alone) = self.turns.alone {
             let held = self.leases.get(&alone.id).is_some_and(|lease| lease.token == alone.token);
-            if held && now < alone.until {
+            if held && (planted!(HeldBackForEver) || now < alone.until) {
                 return Gate::Shut;
             }
             self.turns.next_turn();
@@ -99,7 +99,7 @@ impl State {
             let Some(&(_, first)) = waiting.first() else { return Gate::Open };
             let waited = self.turns.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
             match waiting.iter().find(|(_, lane)| lanes.contains(lane)) {
-                Some((id, _)) if self.leases.is_empty() => return Gate::Alone(*id),
+                Some((id, _)) if planted!(SuspectBesideOthers) || self.leases.is_empty() => return Gate::Alone(*id),
                 // Others run on and on: it goes in company, as any job.
                 Some((id, _)) if waited >= ALONE_MAX => {
                     self.turns.line.remove(id);
@@ -146,7 +146,7 @@ pub(super) fn token_alone(books: &Books) -> Option<Token> {
 impl Core {
     /// Says who is held back that it may look again.
     pub(super) fn pass_turn(&self, state: &State, id: JobId) {
-        if state.turns.ends_with(id) {
+        if state.turns.ends_with(id) && !planted!(TurnEndsSilently) {
             self.wake_work();
         }
     }

@@ -25,13 +25,13 @@ impl Core {
     pub(crate) fn promote_due(&self) -> Result<u64> {
         let mut promoted = 0;
         loop {
-            let now = self.clock.now_ms();
+            let now = planted!(DueASecondEarly, self.clock.now_ms().after(UPKEEP_SLEEP_MAX), self.clock.now_ms());
             let step = self.attempt(|state| Ok(self.promote_some(state, now)))?;
             promoted += step;
-            if step == 0 {
+            if step == 0 || planted!(OnlyTheFirstThousandDue) {
                 return Ok(promoted);
             }
-            self.wake_work();
+            planted!(PromotedSilently, (), self.wake_work());
         }
     }
 
@@ -44,7 +44,9 @@ impl Core {
         if !self.make_room(state, entries_len([&entry]), Class::Closing) {
             return Try::NoRoom(Class::Closing);
         }
-        self.put_one(state, entry);
+        if !planted!(DueNotLogged) {
+            self.put_one(state, entry);
+        }
         let mut moved = 0;
         state.books.due(&due, |_, _| moved += 1);
         Try::Done(moved)
@@ -64,7 +66,7 @@ impl Core {
         let now = self.clock.monotonic();
         let state = self.state.lock();
         let (&(deadline, id), &token) = state.deadlines.first_key_value()?;
-        (deadline <= now).then_some((id, token))
+        (deadline <= now && !planted!(LeasesNeverExpire)).then_some((id, token))
     }
 
     fn expire(&self, id: JobId, token: Token) -> Result<()> {
@@ -111,7 +113,9 @@ impl Core {
             state.upkeep_tail = tail;
             self.compact.ring();
         }
-        if let Some((run_at, _)) = state.books.index.first_scheduled() {
+        if let Some((run_at, _)) = state.books.index.first_scheduled()
+            && !planted!(UpkeepForgetsDue)
+        {
             rest = rest.min(Duration::from_millis(run_at.0.saturating_sub(wall.0)));
         }
         if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {

@@ -198,7 +198,7 @@ impl Keeper {
                 let (reply, answer) = bounded(1);
                 // The answer of an abandoned call finds nobody, which is fine.
                 let sent = calls.send(Box::new(move |store| drop(reply.send(call(store)))));
-                let deadline = self.deadline();
+                let deadline = planted!(KeeperWaitsForEver, Duration::MAX, self.deadline());
                 match sent.map_or(Err(RecvTimeoutError::Disconnected), |()| answer.recv_timeout(deadline)) {
                     Ok(result) => result,
                     Err(RecvTimeoutError::Timeout) => Err(StoreError(format!("not done within {deadline:?}"))),
@@ -212,9 +212,9 @@ impl Keeper {
         result.map_err(|why| {
             let why = StoreError(format!("{what} failed: {why}"));
             self.abandoned.store(true, Ordering::SeqCst);
-            self.state.lock().gone = Some(why.clone());
+            self.state.lock().gone = planted!(KeeperForgetsFailure, None, Some(why.clone()));
             // Without calls to come the thread ends, if it ever comes back.
-            *door = Door::Closed;
+            planted!(KeeperGoesOn, (), *door = Door::Closed);
             why
         })
     }

@@ -40,7 +40,7 @@ impl Index {
             self.held.freeze(whole),
             self.flying.freeze(whole),
             self.dead.freeze(whole),
-            self.unique.freeze(whole),
+            planted!(KeysNotSaved, Changes::default(), self.unique.freeze(whole)),
             self.cells.freeze(whole),
             self.lanes.freeze(whole),
         ];
@@ -101,7 +101,7 @@ fn unseal(tree: Tree, values: Values, expected: Digest) -> Result<Leaves, String
         digest.add(seal::hash(tree, &key, leaf));
         leaves.push((key, Arc::from(leaf)));
     }
-    if digest != expected {
+    if digest != expected && !planted!(HoledIndexTrusted) {
         return Err(format!(
             "tree={} is not as it was saved: values={} expected={}",
             tree.name(),
@@ -166,13 +166,13 @@ impl Census {
 
     fn check(&self, lanes: &Lanes) -> Result<(), String> {
         for (phase, (jobs, keys)) in Phase::ALL.iter().zip(self.jobs.iter().zip(&self.keys)) {
-            if jobs != keys {
+            if jobs != keys && !planted!(CensusIgnored) {
                 return Err(format!("{} {phase} jobs, but {} keys say so, or other ones", jobs.count, keys.count));
             }
         }
         for (lane, name) in lanes.iter() {
             let found = self.lanes.get(lane.0 as usize).copied().unwrap_or_default();
-            if found != lanes.counts(lane) {
+            if found != lanes.counts(lane) && !planted!(LaneCountsIgnored) {
                 return Err(format!("a lane's counts are not its jobs: lane={name:?}"));
             }
         }

@@ -40,7 +40,7 @@ pub(super) fn seal(tree: Tree, key: &[u8], leaf: Option<&[u8]>) -> Vec<u8> {
 pub(super) fn open<'a>(tree: Tree, key: &[u8], sealed: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
     let damaged = || format!("a value of tree={} fails its checksum: key={}", tree.name(), hex(key));
     let (body, stored) = sealed.split_last_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*stored) != crc(tree, key, body) {
+    if u32::from_le_bytes(*stored) != crc(tree, key, body) && !planted!(GarbledIndexTrusted) {
         return Err(damaged());
     }
     match body.split_first() {

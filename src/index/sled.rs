@@ -80,9 +80,10 @@ impl Store for SledStore {
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let mut notes = Vec::new();
         self.folder.tidy(&mut notes).map_err(|e| failed("cannot tidy the index's folder", &e))?;
-        self.folder.mark().map_err(|e| failed("cannot create index.opening", &e))?;
+        planted!(OpeningUnmarked, (), self.folder.mark().map_err(|e| failed("cannot create index.opening", &e))?);
         let snapshot = match self.read() {
             Ok(snapshot) => snapshot,
+            Err(why) if planted!(BadFolderKept) => return Err(why),
             Err(why) => {
                 self.shelf = None;
                 self.still_wanted()?;

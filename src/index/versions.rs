@@ -128,7 +128,7 @@ impl Versions {
 
     /// The five steps. After an error neither the shelf nor these versions may be used for another save.
     pub(super) fn save(&mut self, on: &mut dyn Shelf, delta: &Delta, meta: &Meta) -> Result<u64, StoreError> {
-        let number = self.number + 1;
+        let number = self.number + planted!(NumberReused, 0, 1);
         let pieces: Vec<(Box<[u8]>, &[u8])> = (0_u32..)
             .zip(meta.engine.chunks(PIECE_BYTES))
             .map(|(at, piece)| (at.to_be_bytes().into(), piece))
@@ -152,9 +152,9 @@ impl Versions {
         let (old, gone) = self.write_tree(on, Tree::Engine, number, puts, &spare_pieces)?;
         stale.push((Tree::Engine, old));
         removed.push((Tree::Engine, gone));
-        on.flush()?;
+        planted!(MetaBeforeFlush, (), on.flush()?);
         on.set_meta(encode_meta(meta, meta.engine.len() as u64, number, &self.digests))?;
-        on.flush()?;
+        planted!(OldVersionsGoFirst, (), on.flush()?);
         self.number = number;
         for (tree, writes) in stale {
             delete(on, tree, writes)?;
@@ -195,6 +195,9 @@ impl Versions {
             stale.push((numbered(low, old.number), None));
             batch.push((numbered(low, number), Some(seal::seal(tree, low, None))));
             removed.push((numbered(low, number), None));
+            if planted!(RemovalsNotWritten) {
+                batch.pop();
+            }
             self.forget(tree, low);
             if batch.len() == BATCH_MAX {
                 on.write(tree, std::mem::take(&mut batch))?;

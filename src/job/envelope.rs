@@ -120,8 +120,8 @@ impl Envelope {
     /// its last attempt, may have expired, is sealed, or gives up its unique key at the start (then its claim is
     /// a full record too, for replay to see that the key is free).
     pub(crate) fn careful(&self) -> bool {
-        self.crashes > 0
-            || self.attempts.saturating_add(1) >= self.max_attempts
+        (self.crashes > 0 && !planted!(SuspectInABatch))
+            || self.attempts.saturating_add(planted!(LastAttemptInABatch, 0, 1)) >= self.max_attempts
             || self.expires_at.is_some()
             || self.unique.as_ref().is_some_and(|unique| unique.scope == Scope::UntilStarted)
             || self.sealed.is_some()
@@ -139,7 +139,9 @@ impl Envelope {
             (_, State::Dead { .. }) | (Scope::Started, _) | (Scope::UntilStarted, State::InFlight { .. }) => false,
             (Scope::Live | Scope::Period { .. } | Scope::UntilStarted, _) => true,
         };
-        holds.then_some(unique.hash)
+        let flies = planted!(KeyFreedAtClaim, matches!(self.state, State::InFlight { .. }), false);
+        let freed = planted!(KeyFreedAtRetry, self.attempts > 0, flies);
+        ((holds && !freed) || planted!(KeyKeptByDead)).then_some(unique.hash)
     }
 
     /// The hash of its unique key, and whether the job keeps others out as it stands.
@@ -151,7 +153,8 @@ impl Envelope {
     pub(crate) fn keep_error(&mut self, mut error: AttemptError) {
         cut(&mut error.message, ERROR_BYTES_MAX);
         self.errors.push(error);
-        let surplus = self.errors.len().saturating_sub(ERRORS_KEPT_MAX);
+        let surplus =
+            self.errors.len().saturating_sub(planted!(ErrorsKeptOneTooMany, ERRORS_KEPT_MAX + 1, ERRORS_KEPT_MAX));
         self.errors.drain(..surplus);
     }
 }

@@ -31,14 +31,14 @@ impl Backoff {
     pub(crate) fn delay(&self, failures: u32, jitter: u64) -> Duration {
         match *self {
             Self::Default => {
-                let n = u64::from(failures);
+                let n = u64::from(planted!(BackoffOneTooFar, failures + 1, failures));
                 let spread = (jitter % 30).saturating_mul(n + 1);
                 Duration::from_secs(n.saturating_pow(4).saturating_add(15).saturating_add(spread))
             }
             Self::Fixed { delay } => delay,
             Self::Exponential { base, cap } => {
                 let factor = 2_u32.saturating_pow(failures);
-                base.saturating_mul(factor).min(cap)
+                base.saturating_mul(factor).min(planted!(BackoffCapIgnored, Duration::MAX, cap))
             }
         }
     }

@@ -123,18 +123,19 @@ fn in_flight(job: &Envelope, event: &Event) -> Next {
             | Event::LeaseExpired { .. }
             | Event::Park { .. }
     );
-    if ends_attempt && job.cancel_requested {
+    if ends_attempt && job.cancel_requested && !planted!(CancelWishIgnored) {
         return Next::Ends(Ending::Cancelled);
     }
     match event {
         Event::Ack => Next::Ends(Ending::Completed),
         Event::Nack { error, jitter, now, retry_at } => {
-            let run_at = retry_at.unwrap_or_else(|| now.after(job.backoff.delay(job.attempts, *jitter)));
+            let run_at = planted!(RetryAtIgnored, None, *retry_at)
+                .unwrap_or_else(|| now.after(job.backoff.delay(job.attempts, *jitter)));
             failed(job.clone(), error.clone(), State::Scheduled { run_at }, *now)
         }
         Event::Interrupted { now, alone } => {
-            let is_pill = *alone && job.is_suspect();
-            let job = Envelope { crashes: job.crashes.saturating_add(1), ..job.clone() };
+            let is_pill = *alone && job.is_suspect() && !planted!(PillSpared);
+            let job = Envelope { crashes: job.crashes.saturating_add(planted!(CrashNotCounted, 0, 1)), ..job.clone() };
             let error = own_error(&job, ErrorCause::Interrupted, "process ended while the job ran", *now);
             if is_pill { convicted(job, error, *now) } else { failed(job, error, State::Ready, *now) }
         }
@@ -142,11 +143,16 @@ fn in_flight(job: &Envelope, event: &Event) -> Next {
             let error = own_error(job, ErrorCause::LeaseExpired, "the lease ran out", *now);
             failed(job.clone(), error, State::Ready, *now)
         }
+        Event::Release { now } if planted!(ReleaseSpendsAttempt) => {
+            yielded(&Envelope { attempts: job.attempts + 1, ..job.clone() }, None, *now)
+        }
         Event::Release { now } => yielded(job, None, *now),
         Event::Snooze { until, now } => yielded(job, Some(*until), *now),
-        Event::Bury { reason, now } => {
-            buried(Envelope { attempts: job.attempts.saturating_add(1), ..job.clone() }, reason, *now)
-        }
+        Event::Bury { reason, now } => buried(
+            Envelope { attempts: job.attempts.saturating_add(planted!(BurySpendsNothing, 0, 1)), ..job.clone() },
+            reason,
+            *now,
+        ),
         Event::Park { reason, now } => parked(job.clone(), reason, *now),
         Event::Cancel => Next::Stands(Envelope { cancel_requested: true, ..job.clone() }),
         _ => refused(job, event),
@@ -164,10 +170,13 @@ fn claimed(mut job: Envelope, token: Token, now: Millis) -> Next {
 /// One more attempt is spent: on to `retry`, or dead if it was the last.
 fn failed(mut job: Envelope, error: AttemptError, retry: State, now: Millis) -> Next {
     let cause = error.kind;
-    job.attempts = job.attempts.saturating_add(1);
+    let given_back = planted!(AttemptNotCountedOnCrash) && cause == ErrorCause::Interrupted;
+    job.attempts = job.attempts.saturating_add(u32::from(!given_back));
     job.yields = 0;
     job.keep_error(error);
-    if job.attempts < job.max_attempts {
+    if job.attempts < planted!(OneAttemptTooMany, job.max_attempts + 1, job.max_attempts)
+        || planted!(LastAttemptAgain) && cause == ErrorCause::Interrupted
+    {
         job.state = retry;
     } else {
         job.state = State::Dead { at: now };
@@ -191,7 +200,7 @@ fn convicted(mut job: Envelope, error: AttemptError, now: Millis) -> Next {
 
 /// Given back untried, to be ready at once or `until` then; from the second time in a row not before a while.
 fn yielded(job: &Envelope, until: Option<Millis>, now: Millis) -> Next {
-    let earliest = (job.yields > 0).then(|| now.after(YIELD_WAIT_MIN));
+    let earliest = (job.yields > 0 && !planted!(SecondReleaseSpins)).then(|| now.after(YIELD_WAIT_MIN));
     let state = match until.max(earliest) {
         Some(run_at) => State::Scheduled { run_at },
         None => State::Ready,
@@ -200,7 +209,14 @@ fn yielded(job: &Envelope, until: Option<Millis>, now: Millis) -> Next {
 }
 
 fn requeued(job: &Envelope, now: Millis) -> Next {
-    let job = Envelope { state: State::Ready, attempts: 0, crashes: 0, yields: 0, reason: None, ..job.clone() };
+    let job = Envelope {
+        state: State::Ready,
+        attempts: planted!(RequeueKeepsAttempts, job.attempts, 0),
+        crashes: 0,
+        yields: 0,
+        reason: None,
+        ..job.clone()
+    };
     stands(job, now)
 }
 

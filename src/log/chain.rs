@@ -159,7 +159,7 @@ impl Chain {
         if state.oldest != id || state.pinned.contains_key(&id) {
             return false;
         }
-        state.readable_from = next(id);
+        state.readable_from = planted!(RecycledStillRead, id, next(id));
         state.opened.retain(|(other, _)| *other != id);
         true
     }

@@ -125,7 +125,7 @@ impl Log {
         self.poison.check()?;
         let Mark { written, file } = self.mark.lock().clone();
         let segment = self.geometry.segment_of(chunk.start);
-        if chunk.start != written {
+        if chunk.start != written && !planted!(ChunkOrderUnchecked) {
             return Err(Error::invalid(format!("a chunk for lsn={} came at lsn={written}", chunk.start)));
         }
         file.write_all_at(&chunk.bytes, self.geometry.offset(chunk.start))
@@ -141,7 +141,10 @@ impl Log {
     /// The seal of `segment` is written: nothing goes into the next one before all of this one is durable.
     fn seal(&self, segment: SegmentId, file: &Arc<dyn DiskFile>) -> Result<()> {
         let _gate = self.sync_gate.lock();
-        self.sync_file(segment, file)?;
+        let synced = planted!(SealSyncsTheNext, self.shared.chain.writable(next(segment)), None);
+        if !planted!(SealNotSynced) {
+            self.sync_file(segment, synced.as_ref().unwrap_or(file))?;
+        }
         let following = next(segment);
         let file = self
             .shared
@@ -163,7 +166,7 @@ impl Log {
         let Mark { written, file } = self.mark.lock().clone();
         if written > self.durable() {
             self.sync_file(self.geometry.segment_of(written), &file)?;
-            self.raise_durable(written);
+            self.raise_durable(planted!(SyncCoversLaterWrites, self.written(), written));
         }
         Ok(self.durable())
     }
@@ -175,7 +178,7 @@ impl Log {
             files::sync_data(file).map_err(|e| Error::io(format!("cannot sync {}", self.file_name(segment)), e))
         })?;
         // A write may have failed meanwhile: nothing is acknowledged after that.
-        self.poison.check()
+        planted!(PoisonUncheckedAfterSync, Ok(()), self.poison.check())
     }
 
     fn raise_written(&self, to: Mark) {

@@ -37,11 +37,17 @@ pub(super) fn allocation_failed(what: impl std::fmt::Display, e: io::Error) -> E
 }
 
 pub(super) fn sync_data(file: &Arc<dyn DiskFile>) -> io::Result<()> {
-    again(|| file.sync_data())
+    match again(|| file.sync_data()) {
+        Err(_) if planted!(SyncErrorIgnored) => Ok(()),
+        Err(_) if planted!(SyncRetried) => again(|| file.sync_data()),
+        synced => synced,
+    }
 }
 
 pub(super) fn sync_dir(disk: &dyn Disk, dir: &str) -> Result<()> {
-    again(|| disk.sync_dir(dir)).map_err(|e| Error::io(format!("cannot sync the directory {}", disk.display(dir)), e))
+    let what = || format!("cannot sync the directory {}", disk.display(dir));
+    let told = |e| planted!(DirSyncTakenForFull, allocation_failed(what(), e), Error::io(what(), e));
+    again(|| disk.sync_dir(dir)).map_err(told)
 }
 
 pub(super) fn open(disk: &dyn Disk, path: &str, access: Access) -> Result<Arc<dyn DiskFile>> {

@@ -105,7 +105,7 @@ pub(super) struct Seed(crc32fast::Hasher);
 impl Seed {
     pub(super) fn new(salt: u64) -> Self {
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&salt.to_le_bytes());
+        hasher.update(&planted!(CrcUnsalted, 0, salt).to_le_bytes());
         Self(hasher)
     }
 
@@ -134,12 +134,12 @@ pub(super) fn encode(
     put(&mut header, 16, &lsn.0.to_le_bytes());
     put(&mut header, 24, &durable.0.to_le_bytes());
     let mut crc = seed.hasher();
-    crc.update(header.get(4..).unwrap_or_default());
+    crc.update(header.get(planted!(CrcSkipsHeader, FRAME_HEADER_BYTES, 4)..).unwrap_or_default());
     out.extend_from_slice(&header);
 
     for (nth, draft) in drafts.iter().enumerate() {
         let record = record_header(draft);
-        crc.update(&record);
+        crc.update(planted!(CrcSkipsRecordHeaders, &[], &record));
         let at = Lsn(lsn.0 + (out.len() - start) as u64);
         placed(nth, Place { lsn: at, len: record_len(draft.body.bytes.len()) });
         out.extend_from_slice(&record);

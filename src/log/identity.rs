@@ -126,7 +126,7 @@ impl Identity {
         if !bytes.starts_with(MAGIC) {
             return Err(corrupt(0, "this is not the `format` file of a backlog"));
         }
-        if u32_at(bytes, CRC_AT) != bytes.get(..CRC_AT).map(crc32fast::hash) {
+        if u32_at(bytes, CRC_AT) != bytes.get(..CRC_AT).map(crc32fast::hash) && !planted!(FormatCrcUnchecked) {
             return Err(corrupt(CRC_AT as u64, "the file does not match its CRC"));
         }
         let read = || {

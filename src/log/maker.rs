@@ -81,7 +81,7 @@ impl Maker {
     /// Makes the file of segment `id` and gives it its name, durably.
     pub(super) fn make(&mut self, id: SegmentId, epoch: u64) -> Result<Ready> {
         self.clear_debris()?;
-        let salt = self.random.u64()?;
+        let salt = planted!(SaltRepeats, 7, self.random.u64()?);
         let segment_bytes = self.geometry.segment_bytes();
         let header = Header { log_id: self.log_id, segment: id, segment_bytes, epoch, salt };
         let spare = self.spares.pop_front();
@@ -103,7 +103,7 @@ impl Maker {
         let name = spare_path(number);
         let file = open(&*self.disk, &name, Access::ReadWrite)?;
         file.write_all_at(&header.encode(), 0)
-            .and_then(|()| sync_data(&file))
+            .and_then(|()| planted!(RecycledNotSynced, Ok(()), sync_data(&file)))
             .map_err(|e| allocation_failed(format!("cannot prepare {}", self.disk.display(&name)), e))?;
         Ok(file)
     }
@@ -113,7 +113,7 @@ impl Maker {
             let file = create_afresh(&*self.disk, TEMPORARY)?;
             file.write_all_at(&header.encode(), 0)?;
             write_zeros(&file, HEADER_BYTES as u64, u64::from(self.geometry.segment_bytes()))?;
-            sync_data(&file)?;
+            planted!(NewSegmentNotSynced, (), sync_data(&file)?);
             Ok(file)
         };
         fill().map_err(|e| allocation_failed(format!("cannot prepare {}", self.disk.display(TEMPORARY)), e))
@@ -123,14 +123,14 @@ impl Maker {
         let to = path(id);
         again(|| self.disk.rename(from, &to))
             .map_err(|e| allocation_failed(format!("cannot rename {} to {to}", self.disk.display(from)), e))?;
-        sync_dir(&*self.disk, FOLDER)
+        planted!(MakerNoDirSync, Ok(()), sync_dir(&*self.disk, FOLDER))
     }
 
     /// After a failure: the segment's name must not stand, and a spare stays a spare where that is possible.
     fn take_back(&mut self, from: &str, spare: Option<u64>, id: SegmentId) {
         let to = path(id);
         let Some(number) = spare else {
-            self.debris.extend([to, from.to_owned()]);
+            self.debris.extend(planted!(DebrisForgotten, [from.to_owned(), from.to_owned()], [to, from.to_owned()]));
             // What cannot be cleared now is cleared by the next call.
             let _ = self.clear_debris();
             return;
@@ -183,7 +183,7 @@ impl Maker {
                 Err(e) => return Err(Error::io(format!("cannot give up {}", self.disk.display(&from)), e)),
             }
         }
-        sync_dir(&*self.disk, FOLDER)?;
+        planted!(RemovalNoDirSync, (), sync_dir(&*self.disk, FOLDER)?);
         self.spares.extend(removing.spare);
         self.removing = None;
         Ok(())
@@ -215,7 +215,7 @@ impl Log {
     /// until it succeeds the segment counts as the oldest, cannot be read, and its file is not used.
     pub(crate) fn remove_oldest(&self, segment: SegmentId, fate: Fate) -> Result<()> {
         let mut maker = self.maker.lock();
-        if segment >= self.current() || !self.shared.chain.begin_removal(segment) {
+        if segment >= self.current() || !(self.shared.chain.begin_removal(segment) || planted!(RemovesAnySegment)) {
             let shown = self.file_name(segment);
             return Err(Error::invalid(format!(
                 "file={shown}: only the oldest segment can be removed, and only behind its end"
@@ -235,7 +235,7 @@ impl Log {
             // Each durably before the next: a gap would look like a lost segment.
             maker.debris.push(path(id));
             maker.clear_debris()?;
-            sync_dir(&*self.disk, FOLDER)?;
+            planted!(SurplusNoDirSync, (), sync_dir(&*self.disk, FOLDER)?);
         }
         maker.drop_spares()
     }

@@ -61,11 +61,11 @@ pub(super) fn head(bytes: &[u8], lsn: Lsn, room: u64) -> Result<Head, Bad> {
     let count_field = u32_at(bytes, 8).ok_or(Bad::Short)?;
     let marks = u32_at(bytes, 12).ok_or(Bad::Short)?;
     let durable = u64_at(bytes, 24).ok_or(Bad::Short)?;
-    if u64_at(bytes, 16) != Some(lsn.0) {
+    if u64_at(bytes, 16) != Some(lsn.0) && !planted!(PositionUnchecked) {
         return Err(Bad::Lsn);
     }
     let [version, flags, zero_a, zero_b] = marks.to_le_bytes();
-    if version != FRAME_VERSION {
+    if version != FRAME_VERSION && !planted!(VersionUnchecked) {
         return Err(Bad::Version);
     }
     let kept_free = if flags == Flags::SEAL { 0 } else { SEAL_BYTES as u64 };
@@ -94,11 +94,11 @@ pub(super) fn head(bytes: &[u8], lsn: Lsn, room: u64) -> Result<Head, Bad> {
 pub(super) fn headers<'a>(bytes: &'a [u8], head: &Head, seed: &Seed) -> Result<&'a [u8], Bad> {
     let bytes = bytes.get(..head.length).ok_or(Bad::Short)?;
     let mut crc = seed.hasher();
-    crc.update(bytes.get(4..FRAME_HEADER_BYTES).ok_or(Bad::Short)?);
+    crc.update(bytes.get(planted!(CrcSkipsHeader, FRAME_HEADER_BYTES, 4)..FRAME_HEADER_BYTES).ok_or(Bad::Short)?);
     let mut rest = bytes.get(FRAME_HEADER_BYTES..).ok_or(Bad::Short)?;
     for _ in 0..head.count {
         let record = Record::split(rest).ok_or(Bad::Records)?;
-        crc.update(record.header);
+        crc.update(planted!(CrcSkipsRecordHeaders, &[], record.header));
         rest = record.rest;
     }
     if !rest.is_empty() {
@@ -123,10 +123,10 @@ pub(super) fn frame<'a>(bytes: &'a [u8], head: &Head, seed: &Seed) -> Result<Fra
     let mut rest = bytes.get(FRAME_HEADER_BYTES..).ok_or(Bad::Short)?;
     while let Some(record) = Record::split(rest) {
         let at = head.length - rest.len();
-        if record.padding.iter().any(|byte| *byte != 0) {
+        if record.padding.iter().any(|byte| *byte != 0) && !planted!(PaddingUnchecked) {
             return Err(Bad::Padding);
         }
-        if crc32fast::hash(record.body) != record.body_crc {
+        if crc32fast::hash(record.body) != record.body_crc && !planted!(BodyCrcUnchecked) {
             return Err(Bad::Body(at));
         }
         rest = record.rest;
@@ -159,18 +159,18 @@ impl<'a> Record<'a> {
 fn kind_and_length(header: &[u8]) -> Option<(u8, usize)> {
     let word = u32_at(header, 4)?;
     let [kind, ..] = word.to_le_bytes();
-    (kind != 0).then_some((kind, (word >> 8) as usize))
+    (kind != 0 || planted!(ZeroRecordAccepted)).then_some((kind, (word >> 8) as usize))
 }
 
 /// One record by itself, at a place that the index remembers: the kind, if header, id, length and CRC agree.
 pub(super) fn record_alone(bytes: &[u8], id: u64) -> Result<u8, &'static str> {
     let (kind, body_len) = kind_and_length(bytes).ok_or("no record where one must start")?;
-    if u64_at(bytes, 8) != Some(id) {
+    if u64_at(bytes, 8) != Some(id) && !planted!(AnotherRecordAccepted) {
         return Err("another record than the one looked for");
     }
     match bytes.get(RECORD_HEADER_BYTES..) {
         Some(body) if body.len() == body_len => {
-            if u32_at(bytes, 0) == Some(crc32fast::hash(body)) {
+            if planted!(LoneRecordUnchecked) || u32_at(bytes, 0) == Some(crc32fast::hash(body)) {
                 Ok(kind)
             } else {
                 Err("a record body does not match its CRC")

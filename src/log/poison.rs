@@ -40,7 +40,7 @@ impl Poison {
         let mut unwind = OnUnwind { poison: self, armed: true };
         let done = step();
         unwind.armed = false;
-        done.map_err(|why| self.fail(&why))
+        done.map_err(|why| planted!(ErrorDoesNotPoison, why, self.fail(&why)))
     }
 }
 
@@ -51,7 +51,7 @@ struct OnUnwind<'a> {
 
 impl Drop for OnUnwind<'_> {
     fn drop(&mut self) {
-        if self.armed {
+        if self.armed && !planted!(PanicDoesNotPoison) {
             self.poison.set(&Error::new(ErrorKind::Poisoned, "a panic stopped a write half way"));
         }
     }

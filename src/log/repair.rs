@@ -92,7 +92,7 @@ impl Survey {
                 .map_err(|e| Error::io(format!("cannot create {}", disk.display(FOLDER)), e))?;
         }
         sync_dir(disk, "")?;
-        if self.temporary {
+        if self.temporary && !planted!(LeftoverKept) {
             remove(disk, TEMPORARY)?;
         }
         for id in self.refuse.iter().rev() {
@@ -112,8 +112,7 @@ impl Survey {
             remove(disk, &spare_path(number))?;
             self.spares.retain(|other| *other != number);
         }
-        sync_dir(disk, FOLDER)?;
-        Ok(())
+        planted!(OpenNoDirSync, Ok(()), sync_dir(disk, FOLDER))
     }
 
     /// After the bytes: the mark that gave these segments up may have been in the cache only.
@@ -121,7 +120,7 @@ impl Survey {
         // Lowest first, each durably before the next: a gap would look like a lost segment.
         for id in &self.trimmed {
             remove(&*self.disk, &path(*id))?;
-            sync_dir(&*self.disk, FOLDER)?;
+            planted!(TrimmedGoAtOnce, (), sync_dir(&*self.disk, FOLDER)?);
         }
         Ok(())
     }
@@ -130,7 +129,7 @@ impl Survey {
     fn rewrite_sealed(&self, seal_end: Lsn) -> Result<u64> {
         let id = self.tail.newest();
         let from = self.tail.vouched.max(self.geometry.first_frame(id));
-        if from >= seal_end {
+        if from >= seal_end || planted!(SealedTailNotRewritten) {
             return Ok(0);
         }
         let file = open(&*self.disk, &path(id), Access::ReadWrite)?;
@@ -146,11 +145,11 @@ impl Survey {
         let file = open(&*self.disk, &path(id), Access::ReadWrite)?;
         let mend = || {
             rewrite(&file, self.geometry, from, end)?;
-            if !self.tail.clean {
+            if !self.tail.clean && !planted!(TailReusedInPlace) {
                 // Also where zeros are read: the page cache may show what the medium has not.
                 write_zeros(&file, self.geometry.offset(end), u64::from(self.geometry.segment_bytes()))?;
             }
-            sync_data(&file)
+            planted!(RepairNotSynced, Ok(()), sync_data(&file))
         };
         mend().map_err(|e| self.cannot_repair(id, e))?;
         Ok((file, end.0 - from.0))
@@ -176,7 +175,7 @@ impl Survey {
 fn rewrite(file: &Arc<dyn DiskFile>, geometry: Geometry, from: Lsn, to: Lsn) -> std::io::Result<()> {
     let mut at = from;
     let mut piece = Vec::new();
-    while at < to {
+    while at < to && !planted!(TailNotRewritten) {
         piece.resize(to_usize(to.0 - at.0).min(PIECE), 0);
         file.read_exact_at(&mut piece, geometry.offset(at))?;
         file.write_all_at(&piece, geometry.offset(at))?;

@@ -160,7 +160,7 @@ impl Header {
         if !block.starts_with(MAGIC) {
             return Err("the header block does not begin with the magic of a segment");
         }
-        if u32_at(block, CRC_AT) != Some(sum) {
+        if u32_at(block, CRC_AT) != Some(sum) && !planted!(HeaderCrcUnchecked) {
             return Err("the header block does not match its CRC");
         }
         if u32_at(block, 8) != Some(FORMAT_VERSION) {

@@ -125,10 +125,10 @@ impl Stage {
         let prepared = self.shared.chain.ready_through().0.saturating_sub(self.segment.0);
         let kept = match class {
             Class::Ordinary => RESERVE,
-            Class::Closing => RESERVE - 1,
+            Class::Closing => planted!(ClosingTakesTheLast, 0, RESERVE - 1),
             Class::Carrying => 0,
         };
-        if prepared < kept {
+        if prepared < kept && !planted!(EnqueueTakesReserve) {
             return Room::Wait;
         }
         if self.fits(frame_bytes) {
@@ -140,7 +140,8 @@ impl Stage {
     }
 
     fn fits(&self, frame_bytes: usize) -> bool {
-        (frame_bytes as u64).saturating_add(SEAL_BYTES as u64) <= self.geometry.room(self.tail)
+        (frame_bytes as u64).saturating_add(planted!(SealRoomForgotten, 0, SEAL_BYTES as u64))
+            <= self.geometry.room(self.tail)
     }
 
     /// Stages the seal of the current segment and goes on in the next one. Only after [`Room::NextSegment`].
@@ -148,7 +149,9 @@ impl Stage {
         let next = self.shared.chain.stage_next();
         let (segment, seed) = next.expect("`room` saw a prepared segment, and the last one is never taken away");
         let durable = self.shared.marks.durable();
-        self.encode(Flags::SEAL, &[], durable, |_, _| {});
+        if !planted!(SealMissing) {
+            self.encode(Flags::SEAL, &[], durable, |_, _| {});
+        }
         if let Some(mut chunk) = self.open.take() {
             chunk.seals = true;
             self.full.push(chunk);
@@ -172,9 +175,21 @@ impl Stage {
         self.encode(flags, drafts, durable, placed)
     }
 
+    /// What [`append`](Self::append) must never do: a frame for every record.
+    #[cfg(test)]
+    pub(crate) fn append_apart(
+        &mut self,
+        drafts: &[Draft<'_>],
+        durable: Lsn,
+        mut placed: impl FnMut(usize, Place),
+    ) -> Lsn {
+        let apart = |(nth, draft)| self.append(0, std::slice::from_ref(draft), durable, |_, place| placed(nth, place));
+        drafts.iter().enumerate().map(apart).last().map_or(durable, |last| last.end)
+    }
+
     fn encode(&mut self, flags: u8, drafts: &[Draft<'_>], durable: Lsn, placed: impl FnMut(usize, Place)) -> Appended {
         let start = self.tail;
-        let durable = durable.min(start);
+        let durable = planted!(DurableFieldTooHigh, start, durable.min(start));
         let chunk = self.open.get_or_insert_with(|| Chunk { start, bytes: self.shared.buffers.take(), seals: false });
         let length = frame::encode(&mut chunk.bytes, &self.seed, (start, durable), flags, drafts, placed);
         self.tail = Lsn(start.0 + length as u64);

@@ -193,7 +193,7 @@ impl Survey {
 
     /// A checkpoint says that the log was durable up to here.
     pub(crate) fn vouch(&mut self, durable: Lsn) -> Result<()> {
-        if durable > self.tail.end {
+        if durable > self.tail.end && !planted!(CheckpointVouchUnchecked) {
             let what =
                 format!("the log ends at lsn={}, but a checkpoint saw it durable up to lsn={durable}", self.tail.end);
             return Err(self.corrupt(self.tail.end, what));
@@ -205,7 +205,7 @@ impl Survey {
     /// Segments through `id` were given up before: leftovers of them are no longer part of the chain. An error if
     /// a segment behind `id` is missing.
     pub(crate) fn trimmed_through(&mut self, id: SegmentId) -> Result<()> {
-        if self.oldest() > next(id) {
+        if self.oldest() > next(id) && !planted!(TrimMarkUnchecked) {
             return Err(missing(&*self.disk, next(id)));
         }
         if id >= self.tail.segment {

@@ -74,8 +74,8 @@ impl Tail {
                 self.remains = self.remains.max(Lsn(likely.0 + head.length as u64));
             }
             if let Some(head) = window.vouching(likely).map_err(io)? {
-                self.clean = false;
-                if head.durable > self.end {
+                self.clean = planted!(CleanInSpiteOfRemains, self.clean, false);
+                if head.durable > self.end && !planted!(BadCrcEndsTheLog) {
                     let what = format!(
                         "no valid frame here, but the frame at offset {} knew the log durable up to lsn={}",
                         self.geometry.offset(likely),
@@ -84,7 +84,7 @@ impl Tail {
                     return Err(Error::corrupt(disk.display(&path(id)), self.geometry.offset(self.end), what));
                 }
                 // Between two frames of the torn tail somebody may vouch for a part of what is valid.
-                self.vouched = self.vouched.max(head.durable);
+                self.vouched = self.vouched.max(planted!(VouchInTheTailUnseen, Lsn(0), head.durable));
             }
             at = Lsn(likely.0 + ALIGNMENT as u64);
         }
@@ -143,7 +143,7 @@ pub(super) fn find_end(
                 let says = given_up(&frame);
                 if says > said {
                     let is_gone = says < Some(oldest);
-                    if is_gone && frame.lsn > start {
+                    if is_gone && frame.lsn > start && !planted!(RemovalDoesNotVouch) {
                         vouched = vouched.max(frame.end);
                     }
                     said = says;

@@ -215,6 +215,7 @@ impl Lease {
 
     fn end(mut self, how: Settle) -> Result<Receipt, LeaseError> {
         let reached = match self.engine.settle(&self.grant, how) {
+            Ok(Some(_)) if planted!(LeaseEndDoesNotWait) => Ok(Receipt::Accepted),
             Ok(Some(ticket)) => self.engine.wait(ticket).map(|()| Receipt::Accepted),
             Ok(None) => Ok(Receipt::Stale(self.stale())),
             Err(e) => Err(e),
@@ -232,10 +233,12 @@ impl Lease {
 impl Drop for Lease {
     /// Does not wait for the disk: the worst a crash can make of it is an interrupted attempt.
     fn drop(&mut self) {
-        if !self.open {
+        if !self.open || planted!(DroppedLeaseKept) {
             return;
         }
-        let how = if self.home.strong_count() == 0 {
+        let how = if planted!(DroppedLeaseIsAck) {
+            Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() }
+        } else if self.home.strong_count() == 0 {
             Settle::Release
         } else {
             self.failed("the lease was dropped without a verdict".to_owned(), ErrorCause::Abandoned, None)

@@ -29,6 +29,8 @@ mod pending;
 mod read_only;
 mod receipt;
 pub(crate) mod seam;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;

@@ -80,6 +80,7 @@ impl Ran {
             Self::Done(jobs) => {
                 let jobs: Result<Vec<_>> = jobs.into_iter().map(|job| job.into_new_job(clock, limits)).collect();
                 match jobs {
+                    Ok(_) if planted!(FollowUpsForgotten) => Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() },
                     Ok(follow_ups) => Settle::Ack { follow_ups, cells: Vec::new() },
                     Err(e) => Self::refused(&e).into_settle(took, clock, limits),
                 }
@@ -149,7 +150,8 @@ impl Handlers {
                 if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
                     std::mem::forget(again);
                 }
-                Ran::Failed { message, cause: ErrorCause::Panicked, retry_in: None }
+                let failed = Ran::Failed { message, cause: ErrorCause::Panicked, retry_in: None };
+                planted!(PanicIsSuccess, Ran::Done(Vec::new()), failed)
             }
         }
     }

@@ -124,6 +124,9 @@ impl Pool {
             }
             if let Some(grant) = state.waiting.pop_front() {
                 state.running.insert(slot, Arc::clone(&grant));
+                if planted!(RunTwice) {
+                    state.waiting.push_back(Arc::clone(&grant));
+                }
                 return Some(grant);
             }
             if !state.claiming {
@@ -169,7 +172,7 @@ impl Pool {
 
     /// Waits until what this thread settled is on disk.
     fn see_through(&self, mark: &mut Option<Ticket>) -> Result<()> {
-        mark.take().map_or(Ok(()), |mark| self.store.wait(mark))
+        planted!(PoolForgetsLastAck, None, mark.take()).map_or(Ok(()), |mark| self.store.wait(mark))
     }
 
     /// Runs one job and settles it.
@@ -234,7 +237,7 @@ impl Pool {
         drop(state);
         self.work.notify_all();
         self.news.notify_all();
-        self.store.nudge();
+        planted!(StopDoesNotNudge, (), self.store.nudge());
     }
 
     fn give_back_waiting(&self, state: &mut MutexGuard<'_, State>) {
@@ -275,7 +278,7 @@ impl Pool {
     }
 
     pub(super) fn on_signal(&self) {
-        self.state.lock().signals += 1;
+        self.state.lock().signals += planted!(SignalUnheard, 0, 1);
         self.news.notify_all();
     }
 
@@ -292,7 +295,7 @@ impl Pool {
         };
         let poisoned = fault.is_some_and(|e| matches!(e.kind(), ErrorKind::Poisoned | ErrorKind::Unknown));
         if let (Some(OnPoison::Exit(code)), true) = (policy, poisoned) {
-            (self.exit)(code);
+            planted!(PolicyIgnored, (), (self.exit)(code));
         }
     }
 }
@@ -300,7 +303,7 @@ impl Pool {
 impl AtShutdown for Pool {
     fn release_running(&self) {
         let running = mem::take(&mut self.state.lock().running);
-        self.give_back(running.into_values());
+        planted!(ShutdownReleasesNothing, drop(running), self.give_back(running.into_values()));
     }
 }
 

@@ -98,7 +98,8 @@ impl Workers {
             |state| state.signals > 0,
         );
         // Two may have come before this thread heard of the first.
-        let stopped = self.wind_down(self.grace, if signalled { 2 } else { 1 });
+        let stopped =
+            self.wind_down(self.grace, planted!(SecondSignalUnheard, u32::MAX, if signalled { 2 } else { 1 }));
         self.pool.obey_policy();
         if stopped.still_running > 0 {
             if let Some(home) = &self.home {

@@ -45,7 +45,7 @@ impl Dir {
             Access::ReadWrite => OFlags::RDWR,
             Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         };
-        let mode = Mode::RUSR | Mode::WUSR;
+        let mode = Mode::RUSR | planted!(FilesOpenToAll, Mode::WUSR | Mode::ROTH, Mode::WUSR);
         let file = File::from(retry_on_intr(|| rustix::fs::openat(&self.0, name, flags | ALWAYS, mode))?);
         if access == Access::CreateNew {
             rustix::fs::fchmod(&file, mode)?;

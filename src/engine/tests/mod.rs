@@ -1,6 +1,7 @@
 //! Promises of the engine, kept on the simulated disk with the shipped code and no threads.
 
 mod actions;
+mod borders;
 mod crash;
 mod damaged;
 mod exhaustive;
@@ -21,5 +22,6 @@ mod script;
 mod settled;
 mod suspects;
 mod view;
+mod waiting;
 
 use super::world;

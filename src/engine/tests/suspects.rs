@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::disk::simulated::CrashMode;
-use crate::engine::{Doors, Drive, Engine, Grant, LeaseKind, NewJob, Status};
+use crate::engine::{Doors, Drive, Engine, Grant, LeaseKind, NewJob, Settle, Status};
 use crate::ids::{JobId, Phase};
 use crate::job::QUEUE_DEFAULT;
 
@@ -183,10 +183,8 @@ fn rule_11_who_is_held_back_is_woken_when_the_turn_ends() {
     let other = engine.add(job("other"));
     let grant = engine.take().unwrap();
     assert_eq!(grant.id, ids[0]);
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| engine.wait_for_work(&[], None, &|| false).unwrap());
-        assert!(engine.ack(&grant));
-        assert!(waiter.join().unwrap());
-    });
+    assert!(super::waiting::finds_work(&engine, move |core| {
+        core.settle(&grant, Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() }).unwrap().unwrap();
+    }));
     assert_eq!(engine.take().unwrap().id, other);
 }

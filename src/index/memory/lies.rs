@@ -27,6 +27,12 @@ impl MemoryHandle {
         Self::holding(state.content.clone(), state.history.clone())
     }
 
+    /// How many hold it: this handle, and every store that was not let go.
+    #[cfg(test)]
+    pub(crate) fn owners(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     fn holding(content: Content, history: Vec<Content>) -> Self {
         let state = State { content, history, ..State::default() };
         Self(Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }))

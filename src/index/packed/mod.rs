@@ -195,7 +195,7 @@ impl<L: Layout> Packed<L> {
         let before = leaf.entries.len();
         let result = change(&mut leaf.entries);
         let after = leaf.entries.len();
-        leaf.dirty = true;
+        leaf.dirty = planted!(ChangedLeafForgotten, leaf.dirty, true);
         self.entries = self.entries.wrapping_add(after as u64).wrapping_sub(before as u64);
         if after > self.leaf_max {
             self.split_full(at, key);

@@ -6,7 +6,7 @@ use super::saving::{Program, saved_program};
 use crate::index::{Index, Keeper, Lie, MemoryHandle, Patience};
 
 fn hurried() -> Patience {
-    Patience { base: Duration::from_millis(60), ..Patience::default() }
+    Patience { base: Duration::from_millis(500), ..Patience::default() }
 }
 
 #[test]
@@ -42,6 +42,30 @@ fn a_store_that_fails_panics_or_hangs_is_gone_for_the_run() {
             }
         }
     }
+}
+
+#[test]
+fn a_store_that_hangs_is_not_waited_for_longer_than_the_deadline() {
+    let (_, handle) = saved_program();
+    handle.lie(Lie::Hangs);
+    let keeper = Keeper::memory_on_thread(&handle, hurried());
+    let (send, answer) = std::sync::mpsc::channel();
+    // Left behind if it never comes back.
+    std::thread::spawn(move || send.send(keeper.load().is_err()));
+    assert!(answer.recv_timeout(Duration::from_secs(20)).expect("it is waited for"));
+    handle.release();
+}
+
+#[test]
+fn a_store_that_failed_is_let_go_at_once() {
+    let (mut program, handle) = saved_program();
+    let keeper = Keeper::memory(&handle);
+    keeper.load().unwrap();
+    assert_eq!(handle.owners(), 2);
+    handle.lie(Lie::Fails);
+    let meta = program.meta();
+    assert!(keeper.save(program.index.freeze(), meta).is_err());
+    assert_eq!(handle.owners(), 1, "its lock would be held, and it could still write");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod golden;
 mod keeping;
 mod model;
 mod packed;
+mod reordering;
 mod saving;
 mod shadow;
 mod sled;

@@ -3,6 +3,7 @@
 use super::model::{LANES, Model, step};
 use super::shadow::{Shadow, dump};
 use crate::ids::Lsn;
+use crate::index::delta::Tree;
 use crate::index::store::{Loaded, Store};
 use crate::index::{Index, Keeper, Lie, MemoryHandle, Meta};
 
@@ -227,4 +228,17 @@ fn a_census_that_disagrees_is_refused_though_every_checksum_holds() {
         }
     }
     eprintln!("refused={refused}");
+}
+
+#[test]
+fn counts_of_a_lane_that_are_not_its_jobs_are_refused() {
+    let (mut program, _) = saved_program();
+    let before = Shadow::of(&mut program.index);
+    program.run(60);
+    let mut mixed = Shadow::of(&mut program.index);
+    assert!(Index::load_with_leaves(mixed.snapshot(), 6).is_ok());
+    let lanes = Tree::Lanes as usize;
+    assert!(mixed.trees[lanes] != before.trees[lanes]);
+    mixed.trees[lanes].clone_from(&before.trees[lanes]);
+    assert!(Index::load_with_leaves(mixed.snapshot(), 6).is_err());
 }

@@ -287,6 +287,7 @@ fn while_sled_opens_its_mark_stands() {
         let load = scope.spawn(|| keeper.load());
         // A process killed from here on is remembered.
         while !marker.exists() {
+            assert!(!load.is_finished(), "it never stood");
             std::thread::yield_now();
         }
         drop(held);

@@ -18,11 +18,11 @@ pub(in crate::index) type RunKey = (u32, u16, u64);
 /// High priorities first.
 pub(in crate::index) fn rank(priority: i16) -> u16 {
     // Shifts −32768..=32767 to 0..=65535, then turns it round.
-    !(priority.cast_unsigned() ^ 0x8000)
+    planted!(PriorityTurnedRound, priority.cast_unsigned() ^ 0x8000, !(priority.cast_unsigned() ^ 0x8000))
 }
 
 pub(in crate::index) fn priority(rank: u16) -> i16 {
-    (!rank ^ 0x8000).cast_signed()
+    (planted!(PriorityTurnedRound, rank, !rank) ^ 0x8000).cast_signed()
 }
 
 #[derive(Debug)]

@@ -31,7 +31,7 @@ pub(super) fn put<T: Serialize>(value: &T, out: &mut Vec<u8>) {
 /// Reads one `T` that fills `bytes` to the last.
 pub(super) fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     match bincode::serde::borrow_decode_from_slice(bytes, CONFIG) {
-        Ok((value, consumed)) if consumed == bytes.len() => Some(value),
+        Ok((value, consumed)) if planted!(TrailingBytesAccepted) || consumed == bytes.len() => Some(value),
         _ => None,
     }
 }

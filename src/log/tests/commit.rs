@@ -124,6 +124,20 @@ fn a_read_at_a_wrong_place_is_corruption_and_takes_no_neighbour_along() {
 }
 
 #[test]
+fn a_record_read_by_its_place_is_held_against_its_checksum() {
+    let mut rig = Rig::ready();
+    rig.append(100);
+    rig.commit().unwrap();
+    let frame = rig.told().written.iter().copied().find(|frame| frame.number != u64::MAX).unwrap();
+    let place = Place { lsn: Lsn(frame.start.0 + 32), len: record_len(frame.body_len) };
+    rig.log.read(place, frame.number).unwrap();
+    let body_at = frame.start.0 % u64::from(SEGMENT) + 32 + 16;
+    rig.sim.flip_bit(&super::super::segment::path(SegmentId(1)), body_at, 0);
+    assert_eq!(rig.log.read(place, frame.number).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(rig.log.read_many(&[(place, frame.number)])[0].as_ref().unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
 fn the_first_failed_write_poisons_and_nothing_is_tried_again() {
     poisons(Call::Write, |rig| rig.push().unwrap_err());
 }

@@ -49,6 +49,16 @@ fn stopping_waits_for_the_job_that_runs_and_starts_no_other() {
 }
 
 #[test]
+fn stopping_wakes_a_pool_that_waits_for_work() {
+    let store = Twin::new();
+    let pool = workers(&store).handle(|_: Add, _| Ok(())).concurrency(2).start().unwrap();
+    store.until(|held| held.asleep > 0);
+    let seen = Arc::clone(&pool.pool);
+    pool.stop(LONG).unwrap();
+    assert_eq!(seen.watch(Some(Duration::ZERO), |state| state.threads == 0, |state| state.threads), 0);
+}
+
+#[test]
 fn a_run_that_outlasts_the_grace_keeps_its_job_until_it_returns() {
     let store = Twin::new();
     let (pool, id, tell, cx) = one_that_waits(&store);

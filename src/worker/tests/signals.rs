@@ -38,7 +38,8 @@ fn a_signal_lets_runs_finish_and_a_second_one_gives_the_rest_back_at_once() {
             raise(SIGINT).unwrap();
         }
         // Both have come before anybody looks.
-        seen.watch(None, |state| state.signals == 1 + u32::from(second), |_| ());
+        let sent = 1 + u32::from(second);
+        assert_eq!(seen.watch(Some(LONG), |state| state.signals == sent, |state| state.signals), sent);
         let (end, ended) = channel();
         Builder::new().spawn(move || end.send(pool.run_watched(watch))).unwrap();
         if second {

@@ -26,6 +26,8 @@ pub(super) struct Held {
     /// Nobody comes back from waiting for the disk.
     pub(super) disk_hangs: bool,
     pub(super) full: bool,
+    /// How often somebody has gone to sleep for want of work.
+    pub(super) asleep: usize,
     staged: u64,
     counter: u64,
 }
@@ -170,6 +172,9 @@ impl JobStore for Twin {
     fn wait_for_work(&self, _queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {
         let mut held = self.held.lock();
         let idle = |held: &mut Held| !held.poisoned && !give_up() && !held.jobs.iter().any(|job| is_ready(&job));
+        held.asleep += 1;
+        // Told before it sleeps, and asleep before anybody can look.
+        self.changed.notify_all();
         self.changed.wait_while(&mut held, idle);
         if held.poisoned { Err(poisoned()) } else { Ok(()) }
     }
