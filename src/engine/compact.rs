@@ -291,7 +291,7 @@ impl Core {
     fn remove(&self, compactor: &mut Compactor, segment: SegmentId, recycle: bool) -> Result<()> {
         let (from, to) = (self.log.first_frame(segment), self.log.first_frame(SegmentId(segment.0 + 1)));
         let fate = match recycle {
-            _ if self.has_notes(from, to) => Fate::Damaged,
+            _ if self.has_notes(from, to) && !planted!(DamagedSegmentRecycled) => Fate::Damaged,
             true => Fate::Spare,
             false => Fate::Gone,
         };
@@ -310,7 +310,10 @@ impl Core {
                     compactor.refused += 1;
                     return Ok(true);
                 }
-                Err(damage) if matches!(damage.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                Err(damage)
+                    if matches!(damage.kind(), ErrorKind::Corrupt | ErrorKind::Io)
+                        && !planted!(DamageStopsCompaction) =>
+                {
                     compactor.damage = Some(damage);
                 }
                 carried => {

@@ -30,7 +30,7 @@ pub(super) fn note_key(place: Place) -> Vec<u8> {
 
 /// Whether a note names exactly this place.
 pub(super) fn is_noted(index: &Index, place: Place) -> bool {
-    index.cell_place(namespace::DAMAGE, &note_key(place)).is_some()
+    planted!(UnnotedHolePassed) || index.cell_place(namespace::DAMAGE, &note_key(place)).is_some()
 }
 
 fn note<'a>(key: &'a [u8], what: &'a str) -> CellRecord<'a> {
@@ -79,8 +79,11 @@ impl Core {
             envelope.state = JobState::Dead { at: now };
             envelope.reason = Some(damage.to_string());
             // The key itself is lost; that it is free again must be said.
-            envelope.unique =
-                index.unique_of(id).map(|hash| Unique { hash, key: KIND_DAMAGED.to_owned(), scope: Scope::Live });
+            envelope.unique = index.unique_of(id).filter(|_| !planted!(DamagedKeepsItsKey)).map(|hash| Unique {
+                hash,
+                key: KIND_DAMAGED.to_owned(),
+                scope: Scope::Live,
+            });
             let removes = removes_of(&key, lane);
             let (key, text) = (note_key(entry.place), damage.to_string());
             let cell = note(&key, &text);

@@ -118,13 +118,17 @@ fn from_snapshot(snapshot: Option<Snapshot>, survey: &mut Survey, identity: &Ide
 fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, checkpoint: Lsn) -> Result<Recovered> {
     let (mut records, mut holes) = (0, Vec::new());
     if !survey.is_fresh() {
-        survey.walk_past_damage(from, &mut |frame, damage| {
+        let walked = survey.walk_past_damage(from, &mut |frame, damage| {
             records += match damage {
                 None => take_in(&mut books, frame)?,
                 Some(damage) => take_in_damaged(&mut books, frame, &damage, &mut holes)?,
             };
             Ok(())
-        })?;
+        });
+        if let Err(stopped) = walked {
+            // No note can be read any more: of several places the first is told.
+            return Err(holes.into_iter().next().map_or(stopped, |(_, first)| first));
+        }
         survey.walk_passed(from, &mut |frame, damage| {
             let unsound = frame.records().filter(|record| !record.is_sound());
             holes.extend(damage.into_iter().zip(unsound).map(|(damage, record)| (record.place, damage)));

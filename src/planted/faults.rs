@@ -511,4 +511,14 @@ faults! {
         "engine::tests::model::c1_to_c12_and_c15_hold_after_every_step_of_random_programs";
     ClosedHandleServes: "a closed handle takes new work",
         "engine::tests::borders::a_closed_handle_leaves_the_directory_to_the_next_and_its_last_frame_is_durable";
+    DamagedSegmentRecycled: "rule 15: a segment with noted damage is recycled",
+        "engine::tests::damaged::rule_15_a_damaged_job_of_any_state_is_buried_and_compaction_goes_on";
+    UnnotedHolePassed: "rule 15: a rebuild passes over damage that nobody noted",
+        "engine::tests::damaged::rule_15_a_rebuild_passes_over_exactly_what_was_noted";
+    DamagedKeepsItsKey: "rule 15: a damaged job keeps its unique key for ever",
+        "engine::tests::damaged::rule_15_a_damaged_job_frees_its_unique_key";
+    DamageStopsCompaction: "rule 15: damage met by the carrier stops compaction",
+        "engine::tests::damaged::rule_15_damaged_frame_headers_lose_nothing_while_the_index_stands";
+    LostRecordsNotBuried: "rule 15: what cannot be read is left behind in the segment",
+        "engine::tests::damaged::rule_15_a_sector_that_does_not_read_buries_its_job_and_no_other";
 }
