@@ -106,7 +106,7 @@ fn check(image: &World, before: &Point, after: &Point, replay: &str) {
 
 #[test]
 fn p3_a_crash_at_every_operation_leaves_the_state_before_or_after_it() {
-    let seeds = budget("BACKLOG_CRASH_SEEDS", 12, 900);
+    let seeds = budget("BACKLOG_CRASH_SEEDS", 12, 700);
     let first = budget("BACKLOG_CRASH_FIRST_SEED", 1, 1);
     let tallies = spread(first..first + seeds, |seeds| {
         let mut tally = Tally::default();

@@ -131,18 +131,19 @@ fn run(seed: u64, steps: u64, trail: &mut Vec<String>) -> Step<u64> {
 fn c1_to_c12_and_c15_hold_after_every_step_of_random_programs() {
     let first = budget("BACKLOG_MODEL_FIRST_SEED", 1, 1);
     let programs = budget("BACKLOG_MODEL_PROGRAMS", 2_000, 200_000);
-    let steps = spread(first..first + programs, |seeds| seeds.map(run_or_tell).sum::<u64>());
+    let each = budget("BACKLOG_MODEL_STEPS", 60, 40);
+    let steps = spread(first..first + programs, |seeds| seeds.map(|seed| run_or_tell(seed, each)).sum::<u64>());
     counted("random programs", programs);
     counted("steps of random programs", steps.into_iter().sum());
 }
 
 /// Runs one program; a failure prints the line that replays it.
-fn run_or_tell(seed: u64) -> u64 {
+fn run_or_tell(seed: u64, steps: u64) -> u64 {
     let mut trail = Vec::new();
-    match run(seed, 60, &mut trail) {
+    match run(seed, steps, &mut trail) {
         Ok(done) => done,
         Err(stop) => panic!(
-            "{}\n{stop}\nreplay: BACKLOG_MODEL_FIRST_SEED={seed} BACKLOG_MODEL_PROGRAMS=1 cargo test --lib random_programs",
+            "{}\n{stop}\nreplay: BACKLOG_MODEL_FIRST_SEED={seed} BACKLOG_MODEL_PROGRAMS=1 BACKLOG_MODEL_STEPS={steps} cargo test --lib random_programs",
             trail.join(", ")
         ),
     }
