@@ -49,6 +49,7 @@ pub(super) enum Leave {
 pub(super) struct Faults {
     calls: Vec<(Call, u64)>,
     armed: Vec<(u64, Fault)>,
+    just_interrupted: bool,
 }
 
 impl Fault {
@@ -137,8 +138,11 @@ impl Faults {
             None => self.calls.push((call, 1)),
         }
         let mut verdict = Ok(Leave::Whole);
+        // Several of them must not interrupt a caller for ever between them.
+        let just_interrupted = std::mem::take(&mut self.just_interrupted);
         self.armed.retain_mut(|(left, fault)| {
-            if !fault.harms(call) {
+            let is_interruption = matches!(fault.effect, Effect::Interrupted);
+            if !fault.harms(call) || (is_interruption && just_interrupted) {
                 return true;
             }
             if *left > 0 {
@@ -147,8 +151,9 @@ impl Faults {
             }
             if verdict.is_ok() {
                 verdict = fault.strike(call);
+                self.just_interrupted |= is_interruption;
             }
-            *left = u64::from(matches!(fault.effect, Effect::Interrupted));
+            *left = u64::from(is_interruption);
             fault.for_good
         });
         verdict
