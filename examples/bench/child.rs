@@ -13,6 +13,7 @@ use backlog::Backlog;
 
 use crate::common::{JOB_BYTES, Outcome, drain, fill, fill_with, works};
 use crate::deep;
+use crate::measure::resident_bytes;
 
 /// The first word of a child.
 const WORD: &str = "child";
@@ -96,7 +97,7 @@ fn scheduler(dir: &Path, jobs: usize) -> Outcome<()> {
     let soonest = SystemTime::now() + Duration::from_secs(3600);
     fill_with(&backlog, &works, jobs, |job| job.run_at(soonest + random.u32(..MONTH_SECONDS) * SECOND))?;
     let rate = jobs as f64 / started.elapsed().as_secs_f64();
-    answer(&[("rate", rate), ("rss", resident_bytes())])
+    answer(&[("rate", rate), ("rss", resident())])
 }
 
 /// Opens and claims as whoever comes after a death does.
@@ -105,7 +106,7 @@ fn opener(dir: &Path, close: bool) -> Outcome<()> {
     let backlog = Backlog::open(dir)?;
     let lease = backlog.queue("default").claim()?.ok_or("no job is ready")?;
     let took = started.elapsed();
-    let rss = resident_bytes();
+    let rss = resident();
     let (report, counts) = (backlog.recovery_report(), backlog.counts().total());
     let facts = [
         ("ms", took.as_secs_f64() * 1e3),
@@ -142,9 +143,9 @@ fn answer(facts: &[(&str, f64)]) -> Outcome<()> {
 }
 
 /// NaN where the system does not say.
-fn resident_bytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kb = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kb.map_or(f64::NAN, |kb| kb * 1024.0)
+fn resident() -> f64 {
+    match resident_bytes() {
+        0 => f64::NAN,
+        bytes => bytes as f64,
+    }
 }

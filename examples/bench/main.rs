@@ -24,6 +24,8 @@ mod child;
 mod common;
 mod deep;
 mod figures;
+#[path = "../../tests/system/measure.rs"]
+mod measure;
 mod place;
 mod reopen;
 mod report;

@@ -1,11 +1,15 @@
 //! Where it is measured: a fresh folder, on a disk that is named, gone at the end.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::common::Outcome;
+use crate::measure::files_below;
+
+/// Longer than any work that is left over takes.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Place {
     dir: TempDir,
@@ -81,27 +85,20 @@ fn file_system(dir: &Path) -> Option<String> {
     above.max_by_key(|(length, _)| *length).map(|(_, name)| name.to_owned())
 }
 
-/// Bytes of the files below `dir` once nothing has changed for a while: the threads beside the work rest.
+/// Bytes of the files below `dir` once nothing has changed for so long: the threads beside the work rest.
 pub(crate) fn bytes_at_rest(dir: &Path, quiet: Duration) -> Outcome<u64> {
     const LOOK: Duration = Duration::from_millis(50);
-    let mut bytes = bytes_below(dir)?;
-    let mut unchanged = Duration::ZERO;
-    while unchanged < quiet {
+    let started = Instant::now();
+    let (mut bytes, mut since) = (files_below(dir).1, Instant::now());
+    while since.elapsed() < quiet {
+        if started.elapsed() > PATIENCE {
+            return Err(format!("{} does not come to rest: bytes={bytes}", dir.display()).into());
+        }
         std::thread::sleep(LOOK);
-        let now = bytes_below(dir)?;
-        unchanged = if now == bytes { unchanged + LOOK } else { Duration::ZERO };
-        bytes = now;
-    }
-    Ok(bytes)
-}
-
-fn bytes_below(dir: &Path) -> Outcome<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        // Gone meanwhile: the threads are at work.
-        let Ok(meta) = entry.metadata() else { continue };
-        bytes += if meta.is_dir() { bytes_below(&entry.path())? } else { meta.len() };
+        let now = files_below(dir).1;
+        if now != bytes {
+            (bytes, since) = (now, Instant::now());
+        }
     }
     Ok(bytes)
 }
