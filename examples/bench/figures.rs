@@ -17,21 +17,24 @@ pub(crate) enum Unit {
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
-    pub(crate) floor: Option<&'static str>,
+    pub(crate) floors: &'static [&'static str],
     pub(crate) deep: bool,
     pub(crate) says: &'static str,
 }
 
-const fn figure(name: &'static str, unit: Unit, floor: &'static str, says: &'static str) -> Figure {
-    Figure { name, unit, floor: Some(floor), deep: false, says }
+const SINGLE: &[&str] = &["floor_single"];
+const BATCH: &[&str] = &["floor_batch", "floor_batch_fresh"];
+
+const fn rate(name: &'static str, floors: &'static [&'static str], says: &'static str) -> Figure {
+    Figure { name, unit: Unit::Rate, floors, deep: false, says }
 }
 
 const fn bare(name: &'static str, unit: Unit, says: &'static str) -> Figure {
-    Figure { name, unit, floor: None, deep: false, says }
+    Figure { name, unit, floors: &[], deep: false, says }
 }
 
 const fn deep(name: &'static str, unit: Unit, says: &'static str) -> Figure {
-    Figure { name, unit, floor: None, deep: true, says }
+    Figure { name, unit, floors: &[], deep: true, says }
 }
 
 /// In the order they are shown.
@@ -41,14 +44,14 @@ pub(crate) const FIGURES: &[Figure] = &[
     bare("floor_single", Unit::Rate, "200 bytes written and synced, one after the other, prefilled file"),
     bare("floor_batch", Unit::Rate, "1,000 x 200 bytes at a time, prefilled file"),
     bare("floor_batch_fresh", Unit::Rate, "the same into fresh space, the filling counted"),
-    figure("enqueue_1", Unit::Rate, "floor_single", "one thread, one job at a time, each on disk"),
-    figure("enqueue_64", Unit::Rate, "floor_single", "64 threads, one job at a time each, each on disk"),
+    rate("enqueue_1", SINGLE, "one thread, one job at a time, each on disk"),
+    rate("enqueue_64", SINGLE, "64 threads, one job at a time each, each on disk"),
     bare("syncs_per_job_64", Unit::Count, "syncs of any file per job of 64 threads"),
-    figure("enqueue_batch_1000", Unit::Rate, "floor_batch", "one thread, batches of 1,000, JSON made inside"),
-    figure("enqueue_batch_1000_raw", Unit::Rate, "floor_batch", "the same, args given as bytes"),
-    figure("claim_ack", Unit::Rate, "floor_batch", "worker pool, handler does nothing, to the last ack on disk"),
-    figure("cycle", Unit::Rate, "floor_batch", "batches enqueued while workers run them, to the last ack on disk"),
-    figure("due_rate", Unit::Rate, "floor_batch", "scheduled jobs due at once, run, to the last ack on disk"),
+    rate("enqueue_batch_1000", BATCH, "one thread, batches of 1,000, JSON made inside"),
+    rate("enqueue_batch_1000_raw", BATCH, "the same, args given as bytes"),
+    rate("claim_ack", BATCH, "worker pool, handler does nothing, to the last ack on disk"),
+    rate("cycle", BATCH, "batches enqueued while workers run them, to the last ack on disk"),
+    rate("due_rate", BATCH, "scheduled jobs due at once, run, to the last ack on disk"),
     bare("start_latency_p50", Unit::Ms, "call of enqueue to start of the handler, nothing else going on"),
     bare("start_latency_p99", Unit::Ms, "and 99 of 100"),
     bare("reopen_1m", Unit::Ms, "1,000,000 pending, killed with SIGKILL: reopened, to the first claim"),
@@ -83,9 +86,12 @@ impl Figures {
         Some(median(self.values(name).iter().copied())).filter(|value| value.is_finite())
     }
 
-    /// The median of the ratios of each round: figure and floor from the same moment.
-    pub(crate) fn ratio(&self, name: &str, floor: &str) -> Option<f64> {
-        let rounds = self.values(name).iter().zip(self.values(floor));
-        Some(median(rounds.map(|(value, floor)| value / floor))).filter(|ratio| ratio.is_finite())
+    /// The medians of the ratios of each round: figure and floor from the same moment.
+    pub(crate) fn ratios(&self, figure: &Figure) -> Vec<(&'static str, f64)> {
+        let ratio = |floor: &'static str| {
+            let rounds = self.values(figure.name).iter().zip(self.values(floor));
+            (floor, median(rounds.map(|(value, floor)| value / floor)))
+        };
+        figure.floors.iter().map(|floor| ratio(floor)).filter(|(_, ratio)| ratio.is_finite()).collect()
     }
 }

@@ -24,9 +24,12 @@ pub(crate) fn json(place: &Place, args: &Args, figures: &Figures) -> Outcome<()>
         ("rounds", json!(ROUNDS)),
     ];
     fields.extend(wanted().map(|figure| (figure.name, json!(figures.median(figure.name).map(rounded)))));
+    let of_floor = |figure: &Figure| -> Map<String, Value> {
+        figures.ratios(figure).iter().map(|(floor, ratio)| ((*floor).to_owned(), json!(rounded(*ratio)))).collect()
+    };
     let ratios: Map<String, Value> = wanted()
-        .filter_map(|figure| Some((figure.name, figures.ratio(figure.name, figure.floor?)?)))
-        .map(|(name, ratio)| (name.to_owned(), json!(rounded(ratio))))
+        .filter(|figure| !figure.floors.is_empty())
+        .map(|figure| (figure.name.to_owned(), Value::Object(of_floor(figure))))
         .collect();
     fields.push(("of_floor", Value::Object(ratios)));
     let mut out = std::io::stdout().lock();
@@ -40,7 +43,7 @@ pub(crate) fn table(place: &Place, args: &Args, figures: &Figures) -> Outcome<()
     writeln!(out, "backlog {} · file system {disk} · {} CPUs", env!("CARGO_PKG_VERSION"), cpus())?;
     writeln!(out, "jobs of {JOB_BYTES} bytes of JSON, {} a turn; medians of {ROUNDS} rounds taken in turn", args.jobs)?;
     writeln!(out, "floor: {}\n", Floor::STATE)?;
-    writeln!(out, "{:<24}{:>14}{:>25}  {:<22}", "figure", "median", "least … most", "of the floor")?;
+    writeln!(out, "{:<24}{:>14}{:>27}  of the floor", "figure", "median", "least … most")?;
     for figure in FIGURES {
         if let Some(median) = figures.median(figure.name) {
             writeln!(out, "{}", row(figure, median, figures).trim_end())?;
@@ -63,25 +66,35 @@ fn row(figure: &Figure, median: f64, figures: &Figures) -> String {
             format!("{} … {}", shown(least, figure.unit), shown(most, figure.unit))
         }
     };
-    let of_floor = figure
-        .floor
-        .and_then(|floor| Some(format!("{:.2} × {floor}", figures.ratio(figure.name, floor)?)))
-        .unwrap_or_default();
+    let of_floor: Vec<String> =
+        figures.ratios(figure).iter().map(|(floor, ratio)| format!("{ratio:.2} × {floor}")).collect();
     let unit = match figure.unit {
         Unit::Rate => "/s",
         Unit::Ms => "ms",
         Unit::Bytes => "B",
         Unit::Count => "",
     };
-    format!("{:<24}{:>11} {unit:<2}{spread:>25}  {of_floor:<22}", figure.name, shown(median, figure.unit))
+    format!("{:<24}{:>11} {unit:<2}{spread:>27}  {}", figure.name, shown(median, figure.unit), of_floor.join(", "))
 }
 
 fn shown(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Rate | Unit::Bytes => format!("{value:.0}"),
+        Unit::Rate | Unit::Bytes => grouped(&format!("{value:.0}")),
         Unit::Ms => format!("{value:.2}"),
         Unit::Count => format!("{value:.4}"),
     }
+}
+
+/// Digits in threes.
+fn grouped(digits: &str) -> String {
+    let mut out = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// Four digits behind the point are more than any of this repeats.
