@@ -15,7 +15,7 @@ use crate::syncs;
 
 pub(crate) const ROUNDS: usize = 5;
 
-/// How long each measurement lasts that is not given a number of jobs.
+/// How long each measurement lasts that is not of a number of jobs.
 const SPELL: Duration = Duration::from_millis(400);
 /// Jobs enqueued one by one onto an idle backlog in each round.
 const STARTS: usize = 100;
@@ -85,9 +85,9 @@ impl Bench {
         figures.add("enqueue_1", enqueue_rate(&self.filled, &self.works, 1, SPELL)?);
         figures.add("enqueue_64", enqueue_rate(&self.filled, &self.works, 64, SPELL)?);
         self.rest()?;
-        figures.add("enqueue_batch_1000", enqueue_batch_rate(&self.filled, &self.works, SPELL)?);
+        figures.add("enqueue_batch_1000", enqueue_batch_rate(&self.filled, &self.works)?);
         self.rest()?;
-        figures.add("enqueue_batch_1000_raw", enqueue_raw_batch_rate(&self.filled, &self.raw, SPELL)?);
+        figures.add("enqueue_batch_1000_raw", enqueue_raw_batch_rate(&self.filled, &self.raw)?);
         self.rest()?;
         fill(&self.worked, &self.works, self.jobs)?;
         self.rest()?;
