@@ -1,49 +1,71 @@
-//! Reopening after a stop that was not clean, to the first claim.
+//! Reopening to the first claim, beside the reading of the same files.
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
     clippy::disallowed_methods,
-    reason = "a bench measures time and says what it saw"
+    clippy::cast_precision_loss,
+    reason = "a bench measures time and stops where it is wrong"
 )]
 
 mod common;
+#[path = "common/quick.rs"]
+mod quick;
 
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{dir, fill, open};
-use criterion::Criterion;
+use backlog::Backlog;
+use common::{JOB_BYTES, fill, works};
+use criterion::{Criterion, SamplingMode};
+use quick::{dir, open};
 
 /// Pending jobs behind each reopen.
 const PENDING: [usize; 2] = [10_000, 1_000_000];
 
 fn reopen(c: &mut Criterion) {
-    let mut group = c.benchmark_group("recovery");
+    let works = works(JOB_BYTES);
     for pending in PENDING {
         let dir = dir();
-        let backlog = open(&dir);
-        fill(&backlog, pending);
-        drop(backlog);
-        group.bench_function(format!("unclean_{pending}_pending_to_first_claim"), |b| {
-            b.iter_custom(|n| {
-                let mut took = Duration::ZERO;
-                for _ in 0..n {
-                    let started = Instant::now();
-                    let backlog = open(&dir);
-                    let lease = backlog.queue("default").claim().unwrap().unwrap();
-                    took += started.elapsed();
-                    lease.release().unwrap();
-                }
-                took
-            });
-        });
+        fill(&open(&dir), &works, pending).unwrap();
+        let_go(dir.path());
+        let mut group = c.benchmark_group(format!("reopen_{pending}"));
+        group.sampling_mode(SamplingMode::Flat);
+        let log = dir.path().join("jobs").join("log");
+        group.bench_function("floor_reading_the_log", |b| b.iter(|| read_all(&log)));
+        let turns = |after: fn(Backlog)| {
+            let dir = &dir;
+            move |n| {
+                (0..n)
+                    .map(|_| {
+                        let started = Instant::now();
+                        let backlog = open(dir);
+                        let lease = backlog.queue("default").claim().unwrap().unwrap();
+                        let took = started.elapsed();
+                        lease.release().unwrap();
+                        after(backlog);
+                        let_go(dir.path());
+                        took
+                    })
+                    .sum::<Duration>()
+            }
+        };
+        group.bench_function("unclean_to_first_claim", |b| b.iter_custom(turns(drop)));
+        group.bench_function("clean_to_first_claim", |b| b.iter_custom(turns(|backlog| backlog.close().unwrap())));
     }
 }
 
+/// What was dropped ends on another thread: until then its files change, and waiting for it is no part of the next.
+fn let_go(dir: &Path) {
+    File::open(dir.join("jobs").join("lock")).unwrap().lock().unwrap();
+}
+
+fn read_all(log: &Path) -> usize {
+    let files = std::fs::read_dir(log).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap().len());
+    files.sum()
+}
+
 fn main() {
-    let mut criterion =
-        Criterion::default().measurement_time(Duration::from_secs(5)).sample_size(10).configure_from_args();
+    let mut criterion = quick::criterion();
     reopen(&mut criterion);
     criterion.final_summary();
 }

@@ -1,6 +1,8 @@
 //! What the tests of whole processes share: directories on a real disk, and this test binary run anew as a child.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
+
+mod measure;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
+
+pub(crate) use measure::{files_below, resident_bytes};
 
 /// A directory beside the build, so on a real disk. It goes when the test ends, and stays where it failed.
 pub(crate) struct Home {
@@ -170,23 +174,4 @@ pub(crate) fn budget(variable: &str, quick: u64, full: u64) -> u64 {
 /// Open descriptors of this process; 0 where the system does not say.
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Bytes of memory of this process that are resident; 0 where the system does not say.
-pub(crate) fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
-}
-
-/// Files below a directory, and their bytes.
-pub(crate) fn files_below(dir: &Path) -> (u64, u64) {
-    let mut found = (0, 0);
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        // Gone meanwhile: the services are at work.
-        let Ok(meta) = entry.metadata() else { continue };
-        let (files, bytes) = if meta.is_dir() { files_below(&entry.path()) } else { (1, meta.len()) };
-        found = (found.0 + files, found.1 + bytes);
-    }
-    found
 }
