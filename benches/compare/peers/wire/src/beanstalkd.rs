@@ -1,4 +1,4 @@
-//! beanstalkd: `put`, `reserve`, `delete`. It has no batches: many `put`s are sent at once and their answers read.
+//! beanstalkd: `put`, `reserve`, `delete`, each an answer of its own. It has no batches.
 
 use std::sync::Arc;
 
@@ -58,6 +58,10 @@ impl Peer for Beanstalkd {
             }
         });
     }
+
+    fn batches(&self) -> bool {
+        false
+    }
 }
 
 fn put(job: &Work) -> Vec<u8> {
@@ -75,8 +79,6 @@ impl Producer for Session {
     }
 
     fn many(&mut self, jobs: &[Work]) {
-        let bytes: Vec<u8> = jobs.iter().flat_map(put).collect();
-        self.0.send(&bytes);
-        jobs.iter().for_each(|_| self.inserted());
+        jobs.iter().for_each(|job| self.one(job));
     }
 }

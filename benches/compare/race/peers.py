@@ -1,0 +1,120 @@
+"""Who races, what makes each of them durable, and who is left out and why."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+TARGET = HERE / "target"
+
+
+@dataclass
+class Peer:
+    name: str  # in files and on the command line of the runner
+    label: str  # in the tables
+    package: str  # folder below peers/
+    settings: str  # what makes it class A
+    server: str = ""  # the program of a server
+    port: int = 0
+    jobs: bool = True  # gives jobs out again; the floor does not
+    batches: bool = True
+    remark: str = ""  # stands below the tables
+
+    @property
+    def binary(self) -> Path:
+        return TARGET / "release" / f"compare-{self.package}"
+
+    def command(self, what: str, folder: Path, **options) -> list[str]:
+        line = [str(self.binary), what, "--dir", str(folder)]
+        if self.server:
+            line += ["--server", self.name, "--port", str(self.port)]
+        for name, value in options.items():
+            line += [f"--{name}", str(value)]
+        return line
+
+    def server_command(self, folder: Path, filling: bool) -> list[str]:
+        loopback = ["127.0.0.1", str(self.port), str(folder)]
+        if self.name == "redis":
+            address, port, folder_ = loopback
+            durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+            return [self.server, "--bind", address, "--port", port, "--dir", folder_, "--logfile", "log"] + durable
+        address, port, folder_ = loopback
+        # What it holds is the same however it was synced; filling it at -f 0 would take minutes.
+        return [self.server, "-l", address, "-p", port, "-b", folder_, "-f", "1000" if filling else "0"]
+
+
+PEERS = [
+    Peer("floor", "append + `fdatasync`", "floor", "the bytes alone, prefilled file, one lock", jobs=False),
+    Peer("backlog", "**backlog**", "backlog", "default (`Durability::Sync`)"),
+    Peer("sqlite", "SQLite by hand", "sqlite", "WAL, `synchronous=FULL`, prepared statements, one connection"),
+    Peer(
+        "persistent-queue", "persistent-queue 0.2", "persistent-queue", "redb, `Group`, durable acks", batches=False,
+        remark="A plain FIFO: no retries, schedules or priorities; no call for many jobs.",
+    ),
+    Peer(
+        "effectum", "effectum 0.7", "effectum", "as shipped: SQLite, rollback journal, `synchronous=NORMAL`",
+        remark="SQLite does not sync the removal of its rollback journal at this setting: a power cut just after a "
+        "commit may undo it (SQLite's documentation, `synchronous=EXTRA`). Finished jobs stay in its tables.",
+    ),
+    Peer("honker", "honker 0.5", "honker", "SQLite WAL, `synchronous=FULL` through `with_conn` (ships with NORMAL)"),
+    Peer(
+        "redis", "Redis 7 lists", "wire", "`appendonly yes`, `appendfsync always`", server="redis-server", port=46379,
+        remark="Lists and a client of our own: `RPUSH`, `BLMOVE`, `LREM`; no retries, schedules or leases.",
+    ),
+    Peer(
+        "beanstalkd", "beanstalkd 1.12", "wire", "`-b DIR -f 0`", server="beanstalkd", port=46300, batches=False,
+        remark="No call for many jobs. Filled at `-f 1000`, measured at `-f 0`.",
+    ),
+]
+
+LEFT_OUT = {
+    "Sidekiq 6.4 on Redis": "no client written yet; Debian's ruby-sidekiq",
+    "apalis-sqlite 1.0": "no client written yet",
+    "rustqueue 0.3": "no client written yet",
+    "PostgreSQL with SKIP LOCKED": "no client written yet",
+}
+
+
+def build(peer: Peer) -> str:
+    """Builds in release; gives the reason when it cannot race."""
+    if peer.server and not shutil.which(peer.server):
+        return f"{peer.server} is not installed"
+    line = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(HERE / "peers" / peer.package / "Cargo.toml")]
+    done = subprocess.run(line + ["--target-dir", str(TARGET)], capture_output=True, text=True)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    return "" if done.returncode == 0 else f"does not build: {(errors or ['cargo failed'])[0]}"
+
+
+class Running:
+    """A peer with its folder, and its server where it has one."""
+
+    def __init__(self, peer: Peer, folder: Path, filling: bool = False):
+        self.peer, self.folder, self.process = peer, folder, None
+        folder.mkdir(parents=True, exist_ok=True)
+        if peer.server:
+            line = peer.server_command(folder, filling)
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self.process = subprocess.Popen(line, cwd=folder, **quiet)
+
+    def kill(self):
+        """As a crash would: SIGKILL, to the one process that was started here."""
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def fresh(peer: Peer, what: str) -> Path:
+    folder = TARGET / "race" / f"{peer.name}-{what}-{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    return folder
