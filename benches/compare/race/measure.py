@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from . import servers
 from .peers import Peer, Running, fresh
 
 SYNCS = "fsync,fdatasync,sync_file_range,msync,syncfs"
@@ -46,12 +47,12 @@ def reopen(peer: Peer, folder: Path) -> dict:
         return ask(peer, "recover", folder, workers=1, jobs=1, seconds=60)
 
 
-def counted(line: list[str], attach: int | None, folder: Path) -> tuple[int, dict]:
+def counted(line: list[str], attach: list[int], folder: Path) -> tuple[int, dict]:
     """Runs a command under strace (or beside a traced server); gives its syncs and its answer."""
     out = folder.parent / f"{folder.name}.strace"
     trace = ["strace", "-f", "-qq", "-c", "-e", f"trace={SYNCS}", "-o", str(out)]
     if attach:
-        tracer = subprocess.Popen(trace + ["-p", str(attach)], stderr=subprocess.DEVNULL)
+        tracer = subprocess.Popen(trace + [f"-p{pid}" for pid in attach], stderr=subprocess.DEVNULL)
         time.sleep(0.3)  # strace does not say when it has attached
         done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
         tracer.send_signal(2)
@@ -72,15 +73,15 @@ def syncs_per_job(peer: Peer, what: str, **options) -> float:
     opening = 0
     if not peer.server:
         folder = fresh(peer, "syncs")
-        opening, _ = counted(peer.command("enqueue", folder, jobs=0), None, folder)
+        opening, _ = counted(peer.command("enqueue", folder, jobs=0), [], folder)
         shutil.rmtree(folder, ignore_errors=True)
     folder = fresh(peer, "syncs")
     try:
         with Running(peer, folder) as running:
             if peer.server:
                 ask(peer, "enqueue", folder, jobs=0)  # until it answers
-            pid = running.process.pid if running.process else None
-            calls, answer = counted(peer.command(what, folder, **options), pid, folder)
+            attach = servers.with_children(running.process.pid) if running.process else []
+            calls, answer = counted(peer.command(what, folder, **options), attach, folder)
             return max(0, calls - opening) / max(1, answer["jobs"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)

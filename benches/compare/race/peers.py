@@ -2,11 +2,12 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from . import servers
 
 HERE = Path(__file__).resolve().parent.parent
 TARGET = HERE / "target"
@@ -36,16 +37,6 @@ class Peer:
             line += [f"--{name}", str(value)]
         return line
 
-    def server_command(self, folder: Path, filling: bool) -> list[str]:
-        loopback = ["127.0.0.1", str(self.port), str(folder)]
-        if self.name == "redis":
-            address, port, folder_ = loopback
-            durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-            return [self.server, "--bind", address, "--port", port, "--dir", folder_, "--logfile", "log"] + durable
-        address, port, folder_ = loopback
-        # What it holds is the same however it was synced; filling it at -f 0 would take minutes.
-        return [self.server, "-l", address, "-p", port, "-b", folder_, "-f", "1000" if filling else "0"]
-
 
 PEERS = [
     Peer("floor", "append + `fdatasync`", "floor", "the bytes alone, prefilled file, one lock", jobs=False),
@@ -69,13 +60,17 @@ PEERS = [
         "beanstalkd", "beanstalkd 1.12", "wire", "`-b DIR -f 0`", server="beanstalkd", port=46300, batches=False,
         remark="No call for many jobs. Filled at `-f 1000`, measured at `-f 0`.",
     ),
+    Peer(
+        "postgres", "PostgreSQL, `SKIP LOCKED`", "postgres", "defaults (`fsync`, `synchronous_commit` on)",
+        server="postgres", port=46432,
+        remark="By hand: a job is deleted in a transaction that stays open while its handler runs.",
+    ),
 ]
 
 LEFT_OUT = {
-    "Sidekiq 6.4 on Redis": "no client written yet; Debian's ruby-sidekiq",
-    "apalis-sqlite 1.0": "no client written yet",
-    "rustqueue 0.3": "no client written yet",
-    "PostgreSQL with SKIP LOCKED": "no client written yet",
+    "Sidekiq on Redis": "its client is Ruby, and the command line here is Rust; no client written",
+    "apalis-sqlite 1.0": "no client written",
+    "rustqueue 0.3": "no client written",
 }
 
 
@@ -96,15 +91,13 @@ class Running:
         self.peer, self.folder, self.process = peer, folder, None
         folder.mkdir(parents=True, exist_ok=True)
         if peer.server:
-            line = peer.server_command(folder, filling)
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            self.process = subprocess.Popen(line, cwd=folder, **quiet)
+            line = servers.command(peer.name, peer.server, folder, peer.port, filling)
+            self.process = subprocess.Popen(line, cwd=folder, **servers.SILENT)
 
     def kill(self):
-        """As a crash would: SIGKILL, to the one process that was started here."""
+        """As a crash would, and only what was started here."""
         if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
+            servers.crash(self.process)
             self.process = None
 
     def __enter__(self):
