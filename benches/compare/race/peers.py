@@ -41,7 +41,10 @@ class Peer:
 PEERS = [
     Peer("floor", "append + `fdatasync`", "floor", "the bytes alone, prefilled file, one lock", jobs=False),
     Peer("backlog", "**backlog**", "backlog", "default (`Durability::Sync`)"),
-    Peer("sqlite", "SQLite by hand", "sqlite", "WAL, `synchronous=FULL`, prepared statements, one connection"),
+    Peer(
+        "sqlite", "SQLite by hand", "sqlite", "WAL, `synchronous=FULL`, prepared statements, one connection",
+        remark="Claims are written without a sync (`NORMAL`), as backlog's are; enqueues and acks with one.",
+    ),
     Peer(
         "persistent-queue", "persistent-queue 0.2", "persistent-queue", "redb, `Group`, durable acks", batches=False,
         remark="A plain FIFO: no retries, schedules or priorities; no call for many jobs.",
@@ -51,7 +54,10 @@ PEERS = [
         remark="SQLite does not sync the removal of its rollback journal at this setting: a power cut just after a "
         "commit may undo it (SQLite's documentation, `synchronous=EXTRA`). Finished jobs stay in its tables.",
     ),
-    Peer("honker", "honker 0.5", "honker", "SQLite WAL, `synchronous=FULL` through `with_conn` (ships with NORMAL)"),
+    Peer(
+        "honker", "honker 0.5", "honker", "SQLite WAL, `synchronous=FULL` through `with_conn` (ships with NORMAL)",
+        remark="A dead worker's jobs come back after the visibility timeout, 300 s by default.",
+    ),
     Peer(
         "redis", "Redis 7 lists", "wire", "`appendonly yes`, `appendfsync always`", server="redis-server", port=46379,
         remark="Lists and a client of our own: `RPUSH`, `BLMOVE`, `LREM`; no retries, schedules or leases.",
@@ -78,8 +84,9 @@ def build(peer: Peer) -> str:
     """Builds in release; gives the reason when it cannot race."""
     if peer.server and not shutil.which(peer.server):
         return f"{peer.server} is not installed"
-    line = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(HERE / "peers" / peer.package / "Cargo.toml")]
-    done = subprocess.run(line + ["--target-dir", str(TARGET)], capture_output=True, text=True)
+    manifest = HERE / "peers" / peer.package / "Cargo.toml"
+    line = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(manifest), "--target-dir", str(TARGET)]
+    done = subprocess.run(line, capture_output=True, text=True)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
     return "" if done.returncode == 0 else f"does not build: {(errors or ['cargo failed'])[0]}"
 

@@ -53,13 +53,13 @@ def head(results) -> str:
     note = f"\n\n{results['note']}" if results["note"] else ""
     return (
         "# Beside the others\n\n"
-        "Written by `benches/compare/run`; do not edit. Every peer here is durable in the same sense: a call returns when the job "
-        "would survive a power cut (class A), checked by counting its syncs. Compare within one table, never with figures from "
-        "another day or machine.\n\n"
+        "Written by `benches/compare/run`; do not edit. Every peer here is durable in the same sense: a call returns when "
+        "the job would survive a power cut (class A), checked by counting its syncs. Compare within one table, never with "
+        "figures from another day or machine.\n\n"
         f"Machine: {machine['cpu']}, {machine['memory']}, {machine['file_system']}, Linux {machine['kernel']}, "
-        f"{machine['rust']}.{sync} Jobs are JSON of exactly 200 B or 4 KiB that does not compress, made and read inside the "
-        f"measurement. A fresh folder for each spell of {results['spell']:g} s; {results['rounds']} rounds over all peers, the order "
-        f"turned each round. Figures are medians, with the lowest and the highest in brackets.{note}"
+        f"{machine['rust']}.{sync} Jobs are JSON of exactly 200 B or 4 KiB that does not compress, made and read inside "
+        f"the measurement. A fresh folder for each spell of {results['spell']:g} s; {results['rounds']} rounds over all "
+        f"peers, the order turned each round. Figures are medians, with the lowest and the highest in brackets.{note}"
     )
 
 
@@ -90,14 +90,16 @@ def speed(values, floor) -> str:
 
 
 def recovery(rows) -> str:
-    lines = [["ms", "reopen to first handler, 10,000 pending", "1,000,000 pending", "jobs in flight at `kill -9` all run again"]]
+    titles = ["ms", "reopen to first handler, 10,000 pending", "1,000,000 pending", "jobs in flight at `kill -9` run again"]
+    lines = [titles]
     for peer, row in rows:
         if peer.jobs:
             lines.append([peer.label, spread(row.get("reopen_10000")), spread(row.get("reopen_1000000")), again(row)])
     return (
         f"## After a kill\n\n{table(lines)}\n\n"
-        "From the start of the new process to the handler. A server counts with its own start in the first two columns; in the "
-        "third only the process of its workers is killed. Dashes: filling a million jobs would have taken too long, or failed."
+        "From the start of the new process to the handler. A server counts with its own start in the first two columns; in "
+        "the third only the process of its workers is killed. Dashes: filling a million jobs would have taken too long, or "
+        "failed."
     )
 
 
@@ -122,7 +124,9 @@ def sizes(rows) -> str:
 
 def gates(rows) -> str:
     lines = [["SIGKILL while four threads enqueue", "accepted", "never seen again"]]
-    lines += [[peer.label, count(row["gate"]["accepted"]), str(row["gate"]["lost"])] for peer, row in rows if "gate" in row]
+    for peer, row in rows:
+        if "gate" in row:
+            lines.append([peer.label, count(row["gate"]["accepted"]), str(row["gate"]["lost"])])
     return f"## The gate\n\n{table(lines)}" if len(lines) > 1 else ""
 
 
@@ -137,10 +141,14 @@ def behind(rows) -> str:
             continue
         for title, mine, theirs, ahead, kind in pairs(ours, row):
             if ahead > 1.02 and not (peer.name == "floor" and kind == "size"):
-                reason = REASONS.get((peer.name, kind)) or REASONS.get(kind) or REASONS.get(peer.name, "not looked into")
-                lines.append([title, peer.label, theirs, mine, f"{ahead:.2g}×", reason])
-    head_row = ["what", "who is ahead", "theirs", "backlog", "by", "why"]
-    return f"## Where backlog is behind\n\n{table([head_row, *lines], words=True) if lines else 'In no row of this run.'}"
+                lines.append([title, peer.label, theirs, mine, f"{ahead:.2g}×", reason(peer.name, kind)])
+    titles = ["what", "who is ahead", "theirs", "backlog", "by", "why"]
+    text = table([titles, *lines], words=True) if lines else "In no row of this run."
+    return f"## Where backlog is behind\n\n{text}"
+
+
+def reason(name, kind) -> str:
+    return REASONS.get((name, kind)) or REASONS.get(kind) or REASONS.get(name) or "not looked into"
 
 
 def pairs(ours, row):
@@ -173,8 +181,9 @@ def remarks(rows, unranked, results) -> str:
     if unranked:
         text += "\n\n## Not ranked\n\n" + "\n".join(f"* {peer.label}: {why}." for peer, why in unranked)
     if results["failed"]:
-        failures = [f"* {name}: {what}: `{why}`" for name, all_ in results["failed"].items() for what, why in all_.items()]
-        text += "\n\n## What went wrong\n\n" + "\n".join(failures)
+        text += "\n\n## What went wrong\n"
+        for name, failures in results["failed"].items():
+            text += "".join(f"\n* {name}, {what}: `{why}`" for what, why in failures.items())
     if results["left_out"]:
         text += "\n\n## Not in this run\n\n" + "\n".join(f"* {who}: {why}." for who, why in results["left_out"].items())
     return text

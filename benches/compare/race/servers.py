@@ -29,6 +29,8 @@ def postgres(program, folder, port, _):
         shutil.copytree(cluster(folder.parent / "postgres-template"), data)
         data.chmod(0o700)
         own(folder)
+        # Else its first recovery syncs our copy.
+        subprocess.run(["sync", "-f", str(data)], check=True)
     return as_user() + [program, "-D", str(data), "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1"]
 
 

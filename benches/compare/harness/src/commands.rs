@@ -9,14 +9,16 @@ use serde_json::Value;
 use crate::{Options, Peer};
 
 pub(crate) fn run(options: &Options, open: &dyn Fn(&Options) -> Box<dyn Peer>) -> Value {
+    // Never dropped: closing would tidy up what a crash leaves.
+    let opened = |options: &Options| -> &'static dyn Peer { Box::leak(open(options)) };
     match options.command.as_str() {
-        "enqueue" => enqueue::enqueue(options, &*open(options)),
-        "fill" => enqueue::fill(options, &*open(options)),
-        "accept" => enqueue::accept(options, &*open(options)),
-        "cycle" => work::cycle(options, &*open(options)),
-        "hold" => work::hold(options, &*open(options)),
-        "drain" => work::drain(options, &*open(options)),
-        "recover" => work::recover(options, open),
+        "enqueue" => enqueue::enqueue(options, opened(options)),
+        "fill" => enqueue::fill(options, opened(options)),
+        "accept" => enqueue::accept(options, opened(options)),
+        "cycle" => work::cycle(options, opened(options)),
+        "hold" => work::hold(options, opened(options)),
+        "drain" => work::drain(options, opened(options)),
+        "recover" => work::recover(options, &opened),
         "size" => size::size(options),
         other => panic!("unknown command {other}"),
     }

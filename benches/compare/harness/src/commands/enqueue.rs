@@ -1,6 +1,7 @@
 //! The commands that only put jobs in.
 
 use std::io::Write;
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,18 +16,20 @@ const FILLERS: usize = 64;
 /// `threads` enqueue, each waiting for its own jobs: until the spell is over, or so many jobs are in.
 pub(super) fn enqueue(options: &Options, peer: &dyn Peer) -> Value {
     let maker = Maker::new(options.first, options.bytes);
-    let started = Instant::now();
-    let spells: Vec<Spell> = thread::scope(|scope| {
+    let ready = Barrier::new(options.threads + 1);
+    let (spells, seconds) = thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
                 let share = options.jobs.map(|jobs| share(jobs, options.threads, thread));
-                let maker = &maker;
-                scope.spawn(move || Spell::run(peer, maker, options, share, started))
+                let (maker, ready) = (&maker, &ready);
+                scope.spawn(move || Spell::run(peer, maker, options, share, ready))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        ready.wait();
+        let started = Instant::now();
+        let spells: Vec<Spell> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        (spells, started.elapsed().as_secs_f64())
     });
-    let seconds = started.elapsed().as_secs_f64();
     let jobs: u64 = spells.iter().map(|spell| spell.jobs).sum();
     let mut calls: Vec<Duration> = spells.into_iter().flat_map(|spell| spell.calls).collect();
     calls.sort_unstable();
@@ -67,8 +70,11 @@ struct Spell {
 }
 
 impl Spell {
-    fn run(peer: &dyn Peer, maker: &Maker, options: &Options, share: Option<u64>, started: Instant) -> Self {
+    fn run(peer: &dyn Peer, maker: &Maker, options: &Options, share: Option<u64>, ready: &Barrier) -> Self {
         let mut producer = peer.producer();
+        // Connecting is no part of enqueuing.
+        ready.wait();
+        let started = Instant::now();
         let mut spell = Self { jobs: 0, calls: Vec::new() };
         while share.map_or(started.elapsed() < options.spell(), |share| spell.jobs < share) {
             let batch = share.map_or(options.batch as u64, |share| (share - spell.jobs).min(options.batch as u64));

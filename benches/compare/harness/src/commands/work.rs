@@ -25,9 +25,9 @@ pub(super) fn cycle(options: &Options, peer: &dyn Peer) -> Value {
     let maker = Maker::new(options.first, options.bytes);
     let (producers, batch) = if peer.batches() { (1, 1_000) } else { (PRODUCERS, 1) };
     let (given, done) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
-    let started = Instant::now();
     let count = Arc::clone(&done);
     peer.start_workers(options.workers, Arc::new(move |_| _ = count.fetch_add(1, Ordering::Relaxed)));
+    let started = Instant::now();
     let over = || match options.jobs {
         Some(jobs) => done.load(Ordering::Relaxed) >= jobs,
         None => started.elapsed() >= options.spell(),
@@ -80,7 +80,7 @@ fn print_each(options: &Options, peer: &dyn Peer, then: impl Fn() + Send + Sync 
 }
 
 /// From before opening until the first handler runs, and until so many different jobs have run.
-pub(super) fn recover(options: &Options, open: &dyn Fn(&Options) -> Box<dyn Peer>) -> Value {
+pub(super) fn recover(options: &Options, open: &dyn Fn(&Options) -> &'static dyn Peer) -> Value {
     let jobs = options.jobs.unwrap_or(1);
     let (saw, seen) = mpsc::channel();
     let started = Instant::now();

@@ -18,7 +18,7 @@ struct Opened(Backlog);
 
 impl Peer for Opened {
     fn producer(&self) -> Box<dyn Producer + '_> {
-        Box::new(&self.0)
+        Box::new(self)
     }
 
     fn start_workers(&self, workers: usize, handler: Handler) {
@@ -31,14 +31,14 @@ impl Peer for Opened {
     }
 }
 
-impl Producer for &Backlog {
+impl Producer for &Opened {
     fn one(&mut self, job: &Work) {
-        self.enqueue(&Args(Cow::Borrowed(job))).expect("enqueue");
+        self.0.enqueue(&Args(Cow::Borrowed(job))).expect("enqueue");
     }
 
     fn many(&mut self, jobs: &[Work]) {
         let jobs: Vec<Args> = jobs.iter().map(|job| Args(Cow::Borrowed(job))).collect();
-        self.enqueue_many(&jobs).expect("enqueue_many");
+        self.0.enqueue_many(&jobs).expect("enqueue_many");
     }
 }
 
