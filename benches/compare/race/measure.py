@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -28,11 +27,8 @@ def ask(peer: Peer, what: str, folder: Path, **options) -> dict:
 
 def once(peer: Peer, what: str, **options) -> dict:
     folder = fresh(peer, what)
-    try:
-        with Running(peer, folder):
-            return ask(peer, what, folder, **options)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Running(peer, folder):
+        return ask(peer, what, folder, **options)
 
 
 def fill(peer: Peer, folder: Path, jobs: int, size: int) -> dict:
@@ -74,17 +70,13 @@ def syncs_per_job(peer: Peer, what: str, **options) -> float:
     if not peer.server:
         folder = fresh(peer, "syncs")
         opening, _ = counted(peer.command("enqueue", folder, jobs=0), [], folder)
-        shutil.rmtree(folder, ignore_errors=True)
     folder = fresh(peer, "syncs")
-    try:
-        with Running(peer, folder) as running:
-            if peer.server:
-                ask(peer, "enqueue", folder, jobs=0)  # until it answers
-            attach = servers.with_children(running.process.pid) if running.process else []
-            calls, answer = counted(peer.command(what, folder, **options), attach, folder)
-            return max(0, calls - opening) / max(1, answer["jobs"])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Running(peer, folder) as running:
+        if peer.server:
+            ask(peer, "enqueue", folder, jobs=0)  # until it answers
+        attach = servers.with_children(running.process.pid) if running.process else []
+        calls, answer = counted(peer.command(what, folder, **options), attach, folder)
+        return max(0, calls - opening) / max(1, answer["jobs"])
 
 
 class Lines:
@@ -118,32 +110,26 @@ class Lines:
 def gate(peer: Peer, seed: int, patience: float = 40) -> dict:
     """SIGKILL at a random moment while jobs are accepted: each accepted id must be seen afterwards."""
     folder, moment = fresh(peer, "gate"), random.Random(seed).uniform(0.2, 0.9)
-    try:
-        with Running(peer, folder) as running:
-            accept = Lines(peer.command("accept", folder, threads=4))
-            accept.wait_for(lambda ids: ids, 10)
-            time.sleep(moment)
-            running.kill()
-            accepted = accept.kill()
-        with Running(peer, folder):
-            drain = Lines(peer.command("drain", folder, workers=16))
-            drain.wait_for(lambda ids: accepted <= ids, patience)
-            seen = drain.kill()
-        return {"accepted": len(accepted), "lost": len(accepted - seen), "seed": seed}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Running(peer, folder) as running:
+        accept = Lines(peer.command("accept", folder, threads=4))
+        accept.wait_for(lambda ids: ids, 10)
+        time.sleep(moment)
+        running.kill()
+        accepted = accept.kill()
+    with Running(peer, folder):
+        drain = Lines(peer.command("drain", folder, workers=16))
+        drain.wait_for(lambda ids: accepted <= ids, patience)
+        seen = drain.kill()
+    return {"accepted": len(accepted), "lost": len(accepted - seen), "seed": seed}
 
 
 def in_flight_again(peer: Peer, patience: float, jobs: int = 16) -> dict:
     """Sixteen jobs are running when their process gets SIGKILL: from the next start until all sixteen run again."""
     folder = fresh(peer, "held")
-    try:
-        with Running(peer, folder):
-            ask(peer, "enqueue", folder, jobs=jobs)
-            hold = Lines(peer.command("hold", folder, workers=jobs))
-            all_held = hold.wait_for(lambda ids: len(ids) >= jobs, 30)
-            held = len(hold.kill())
-            answer = ask(peer, "recover", folder, workers=jobs, jobs=held, seconds=patience)
-            return answer | {"held": held, "all_held": all_held, "patience": patience}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with Running(peer, folder):
+        ask(peer, "enqueue", folder, jobs=jobs)
+        hold = Lines(peer.command("hold", folder, workers=jobs))
+        hold.wait_for(lambda ids: len(ids) >= jobs, 30)
+        held = len(hold.kill())
+        answer = ask(peer, "recover", folder, workers=jobs, jobs=held, seconds=patience)
+        return answer | {"held": held, "patience": patience}

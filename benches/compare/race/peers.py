@@ -11,6 +11,7 @@ from . import servers
 
 HERE = Path(__file__).resolve().parent.parent
 TARGET = HERE / "target"
+FOLDERS = TARGET / "race"
 
 
 @dataclass
@@ -115,6 +116,7 @@ class Running:
 
 
 def fresh(peer: Peer, what: str) -> Path:
-    folder = TARGET / "race" / f"{peer.name}-{what}-{os.getpid()}-{time.monotonic_ns()}"
+    """Removed only when the race is over: removing costs the disk time that a neighbour would pay."""
+    folder = FOLDERS / f"{peer.name}-{what}-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     return folder
