@@ -120,7 +120,7 @@ def gate(peer: Peer, seed: int, patience: float = 40) -> dict:
         drain = Lines(peer.command("drain", folder, workers=16))
         drain.wait_for(lambda ids: accepted <= ids, patience)
         seen = drain.kill()
-    return {"accepted": len(accepted), "lost": len(accepted - seen), "seed": seed}
+    return {"kills": 1, "accepted": len(accepted), "lost": len(accepted - seen)}
 
 
 def in_flight_again(peer: Peer, patience: float, jobs: int = 16) -> dict:

@@ -123,10 +123,10 @@ def sizes(rows) -> str:
 
 
 def gates(rows) -> str:
-    lines = [["SIGKILL while four threads enqueue", "accepted", "never seen again"]]
+    lines = [["SIGKILL at a random moment while four threads enqueue", "kills", "accepted", "never seen again"]]
     for peer, row in rows:
         if "gate" in row:
-            lines.append([peer.label, count(row["gate"]["accepted"]), str(row["gate"]["lost"])])
+            lines.append([peer.label, *(str(row["gate"][what]) for what in ("kills", "accepted", "lost"))])
     return f"## The gate\n\n{table(lines)}" if len(lines) > 1 else ""
 
 
