@@ -14,7 +14,6 @@ SPELLS = {
 # Why a peer is ahead of backlog in a row, where the reason is known; shown only for rows it is ahead in.
 REASONS = {
     "floor": "the floor: a lower bound without jobs",
-    ("redis", "reopen"): "it starts as a server with the list in memory; no index is checked",
     "size": "backlog keeps segments of 32 MiB prepared, whatever is in them: it costs space while the queue is short",
 }
 
@@ -85,7 +84,7 @@ def speeds(rows, size) -> str:
 def speed(values, floor) -> str:
     if not values:
         return "–"
-    times = f" · {median(values) / floor:.2g}×" if floor else ""
+    times = f" · {count(median(values) / floor)}×" if floor else ""
     return f"{count(median(values))} ({count(min(values))}–{count(max(values))}){times}"
 
 
