@@ -1,0 +1,213 @@
+"""RESULTS.md and chart.svg, from what was measured and nothing else."""
+
+from statistics import median
+
+from . import chart
+from .peers import HERE, PEERS
+
+SPELLS = {
+    "one": "1 thread",
+    "many": "64 threads",
+    "batch": "1 thread, batches of 1,000",
+    "cycle": "enqueue → handler → ack, 16 workers",
+}
+# Why a peer is ahead of backlog in a row, where the reason is known; shown only for rows it is ahead in.
+REASONS = {
+    "floor": "the floor: a lower bound without jobs",
+    "size": "backlog keeps segments of 32 MiB prepared, whatever is in them: it costs space while the queue is short",
+}
+
+
+def write(results: dict):
+    rows = [(peer, results["peers"][peer.name]) for peer in PEERS if peer.name in results["peers"]]
+    ranked = [(peer, row) for peer, row in rows if not why_not_ranked(peer, row)]
+    unranked = [(peer, why) for peer, row in rows if (why := why_not_ranked(peer, row))]
+    text = "\n\n".join(part for part in [
+        head(results),
+        *(speeds(ranked, size) for size in (200, 4096)),
+        recovery(ranked), sizes(ranked), gates(rows), behind(ranked), remarks(ranked, unranked, results),
+    ] if part)
+    (HERE / "RESULTS.md").write_text(text + "\n")
+    (HERE / "chart.svg").write_text(chart.draw(ranked, middle))
+
+
+def why_not_ranked(peer, row) -> str:
+    """A is: on the device when the call returns. Counted, not believed."""
+    if not any(f"{spell}_200" in row for spell in SPELLS):
+        return "not measured in this run"
+    if row.get("gate", {}).get("lost"):
+        return f"fails the gate: {row['gate']['lost']} of {row['gate']['accepted']} accepted jobs were not seen again"
+    if row.get("syncs_one", 1) < 0.9:
+        return f"{row['syncs_one']:.2f} syncs per job with one thread: not on the device when the call returns"
+    return ""
+
+
+def head(results) -> str:
+    machine, floor = results["machine"], results["peers"].get("floor", {})
+    latency = floor.get("latency")
+    sync = ""
+    if latency:
+        p50, p99 = (median(spell[at] for spell in latency) / 1000 for at in (0, 1))
+        sync = f" An append of 200 B with `fdatasync` takes {p50:.1f} ms (p50), {p99:.1f} ms (p99)."
+    note = f"\n\n{results['note']}" if results["note"] else ""
+    return (
+        "# Beside the others\n\n"
+        "Written by `benches/compare/run`; do not edit. Every peer here is durable in the same sense: a call returns when "
+        "the job would survive a power cut (class A), checked by counting its syncs. Compare within one table, never with "
+        "figures from another day or machine.\n\n"
+        f"Machine: {machine['cpu']}, {machine['memory']}, {machine['file_system']}, Linux {machine['kernel']}, "
+        f"{machine['rust']}.{sync} Jobs are JSON of exactly 200 B or 4 KiB that does not compress, made and read inside "
+        f"the measurement. A fresh folder for each spell of {results['spell']:g} s; {results['rounds']} rounds over all "
+        f"peers, the order turned each round. Figures are medians, with the lowest and the highest in brackets.{note}"
+    )
+
+
+def middle(row, key):
+    return median(row[key]) if row.get(key) else None
+
+
+def speeds(rows, size) -> str:
+    if not any(f"{spell}_{size}" in row for _, row in rows for spell in SPELLS):
+        return ""
+    floor = next((row for peer, row in rows if peer.name == "floor"), {})
+    titles = ["jobs per second", *SPELLS.values()]
+    counted = size == 200
+    lines = [titles + ["syncs per job: 1 thread / 64 / cycle"] * counted]
+    for peer, row in rows:
+        cells = [speed(row.get(f"{spell}_{size}"), middle(floor, f"one_{size}")) for spell in SPELLS]
+        syncs = " / ".join(short(row.get(f"syncs_{what}")) for what in ("one", "many", "cycle"))
+        lines.append([peer.label, *cells] + [syncs] * counted)
+    what = "200 B" if size == 200 else "4 KiB"
+    return f"## Jobs of {what}\n\n{table(lines)}\n\n× is the multiple of one append with `fdatasync` in the same run."
+
+
+def speed(values, floor) -> str:
+    if not values:
+        return "–"
+    times = f" · {count(median(values) / floor)}×" if floor else ""
+    return f"{count(median(values))} ({count(min(values))}–{count(max(values))}){times}"
+
+
+def recovery(rows) -> str:
+    titles = ["ms", "reopen to first handler, 10,000 pending", "1,000,000 pending", "jobs in flight at `kill -9` run again"]
+    lines = [titles]
+    for peer, row in rows:
+        if peer.jobs:
+            lines.append([peer.label, spread(row.get("reopen_10000")), spread(row.get("reopen_1000000")), again(row)])
+    return (
+        f"## After a kill\n\n{table(lines)}\n\n"
+        "From the start of the new process to the handler. A server counts with its own start in the first two columns; in "
+        "the third only the process of its workers is killed. Dashes: filling a million jobs would have taken too long, or "
+        "failed."
+    )
+
+
+def again(row) -> str:
+    tries = row.get("in_flight")
+    if not tries:
+        return "–"
+    if gave_up := next((one for one in tries if one["all_ms"] is None), None):
+        return f"{gave_up['seen']} of {gave_up['held']} after {gave_up['patience']:g} s"
+    return spread([one["all_ms"] for one in tries])
+
+
+def sizes(rows) -> str:
+    lines = [["bytes on disk per pending job of 200 B", "10,000 pending", "1,000,000 pending"]]
+    for peer, row in rows:
+        if peer.jobs:
+            cells = [row.get(f"size_{jobs}") for jobs in (10_000, 1_000_000)]
+            per_job = [cell and cell["disk_bytes"] / jobs for cell, jobs in zip(cells, (10_000, 1_000_000))]
+            lines.append([peer.label, *(count(one) if one else "–" for one in per_job)])
+    return f"## On disk\n\n{table(lines)}"
+
+
+def gates(rows) -> str:
+    lines = [["SIGKILL at a random moment while four threads enqueue", "kills", "accepted", "never seen again"]]
+    for peer, row in rows:
+        if "gate" in row:
+            lines.append([peer.label, *(str(row["gate"][what]) for what in ("kills", "accepted", "lost"))])
+    return f"## The gate\n\n{table(lines)}" if len(lines) > 1 else ""
+
+
+def behind(rows) -> str:
+    """Every row in which somebody is ahead of backlog."""
+    ours = next((row for peer, row in rows if peer.name == "backlog"), None)
+    if ours is None:
+        return ""
+    lines = []
+    for peer, row in rows:
+        if peer.name == "backlog":
+            continue
+        for title, mine, theirs, ahead, kind in pairs(ours, row):
+            if ahead > 1.02 and not (peer.name == "floor" and kind == "size"):
+                lines.append([title, peer.label, theirs, mine, f"{ahead:.2g}×", reason(peer.name, kind)])
+    titles = ["what", "who is ahead", "theirs", "backlog", "by", "why"]
+    text = table([titles, *lines], words=True) if lines else "In no row of this run."
+    return f"## Where backlog is behind\n\n{text}"
+
+
+def reason(name, kind) -> str:
+    return REASONS.get((name, kind)) or REASONS.get(kind) or REASONS.get(name) or "not looked into"
+
+
+def pairs(ours, row):
+    for size in (200, 4096):
+        for spell, title in SPELLS.items():
+            mine, theirs = middle(ours, f"{spell}_{size}"), middle(row, f"{spell}_{size}")
+            if mine and theirs:
+                yield f"{title}, {size} B", count(mine), count(theirs), theirs / mine, spell
+    for jobs in (10_000, 1_000_000):
+        mine, theirs = middle(ours, f"reopen_{jobs}"), middle(row, f"reopen_{jobs}")
+        if mine and theirs:
+            yield f"reopen, {jobs:,} pending", f"{mine:.0f} ms", f"{theirs:.0f} ms", mine / theirs, "reopen"
+        if ours.get(f"size_{jobs}") and row.get(f"size_{jobs}"):
+            mine, theirs = (one[f"size_{jobs}"]["disk_bytes"] / jobs for one in (ours, row))
+            yield f"bytes per job, {jobs:,} pending", count(mine), count(theirs), mine / theirs, "size"
+    mine, theirs = held(ours), held(row)
+    if mine and theirs:
+        yield "in flight again", f"{mine:.0f} ms", f"{theirs:.0f} ms", mine / theirs, "in flight"
+
+
+def held(row):
+    times = [one["all_ms"] for one in row.get("in_flight", [])]
+    return median(times) if times and None not in times else None
+
+
+def remarks(rows, unranked, results) -> str:
+    lines = [["peer", "settings", "remarks"]]
+    lines += [[peer.label, peer.settings, peer.remark or "–"] for peer, _ in rows]
+    text = f"## Settings\n\n{table(lines, words=True)}"
+    if unranked:
+        text += "\n\n## Not ranked\n\n" + "\n".join(f"* {peer.label}: {why}." for peer, why in unranked)
+    if results["failed"]:
+        text += "\n\n## What went wrong\n"
+        for name, failures in results["failed"].items():
+            text += "".join(f"\n* {name}, {what}: `{why}`" for what, why in failures.items())
+    if results["left_out"]:
+        text += "\n\n## Not in this run\n\n" + "\n".join(f"* {who}: {why}." for who, why in results["left_out"].items())
+    return text
+
+
+def table(lines, words=False) -> str:
+    top, *rest = lines
+    bar = ["---"] + ["---" if words else "---:"] * (len(top) - 1)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [top, bar, *rest])
+
+
+def spread(values) -> str:
+    return f"{median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})" if values else "–"
+
+
+def count(value) -> str:
+    """Three figures are what a measurement here is worth."""
+    if value >= 1_000_000:
+        return f"{value / 1e6:.3g} M"
+    if value >= 10_000:
+        return f"{value / 1e3:.3g} k"
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def short(value) -> str:
+    if value is None:
+        return "not counted"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
