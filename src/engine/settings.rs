@@ -39,6 +39,7 @@ pub(crate) enum IndexChoice {
     #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "for the crash lanes"))]
     Memory(MemoryHandle),
     /// Nowhere: every open reads the whole log.
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "for tests of a lost index"))]
     None,
 }
 
