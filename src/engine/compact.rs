@@ -28,6 +28,8 @@ use super::state::State;
 
 /// Log bytes looked through in one step.
 const STRIDE_BYTES: u64 = 256 << 10;
+/// What stands where a job or a cell must stand and is neither.
+const NO_RECORD: &str = "no record of a job or a cell that can be read";
 /// With no record staged for this long the log counts as settled (P10).
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
@@ -338,14 +340,15 @@ impl Core {
             {
                 let state = self.state.lock();
                 for record in frame.records() {
-                    wanted.push(lives(&state, &record)?);
+                    wanted.push(lives(&state, &record).map_err(|what| self.log.damaged(record.place, what))?);
                 }
             }
             for (record, live) in frame.records().zip(wanted) {
                 if live {
                     parcels.push(Parcel {
                         from: record.place,
-                        load: unpack(record.kind, record.id, record.body, record.place)?,
+                        load: unpack(record.kind, record.id, record.body)
+                            .map_err(|what| self.log.damaged(record.place, what))?,
                     });
                 }
             }
@@ -496,30 +499,26 @@ fn still_at(state: &State, parcel: &Parcel) -> bool {
 }
 
 /// Whether the index says that this record is the newest of its job or cell.
-fn lives(state: &State, record: &crate::log::RecordView<'_>) -> Result<bool> {
+fn lives(state: &State, record: &crate::log::RecordView<'_>) -> std::result::Result<bool, &'static str> {
     Ok(match record.kind {
         job::kind::JOB => state.books.index.get(JobId(record.id)).is_some_and(|entry| entry.place == record.place),
         job::kind::CELL if planted!(CellNotCarried) => false,
         job::kind::CELL => match job::decode(record.kind, record.body) {
             Ok(Record::Cell(cell)) => state.books.index.cell_place(cell.namespace, cell.key) == Some(record.place),
-            _ => return Err(unreadable(record.place)),
+            _ => return Err(NO_RECORD),
         },
         _ => false,
     })
 }
 
-pub(super) fn unpack(kind: u8, id: u64, body: &[u8], place: Place) -> Result<Load> {
+pub(super) fn unpack(kind: u8, id: u64, body: &[u8]) -> std::result::Result<Load, &'static str> {
     match job::decode(kind, body) {
         Ok(Record::Job(job)) => {
             Ok(Load::Job { id: JobId(id), envelope: Box::new(job.envelope), args: job.args.into_owned() })
         }
         Ok(Record::Cell(cell)) => Ok(Load::of_cell(&cell)),
-        _ => Err(unreadable(place)),
+        _ => Err(NO_RECORD),
     }
-}
-
-fn unreadable(place: Place) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("corrupt: the record at lsn={} cannot be read", place.lsn))
 }
 
 #[cfg(test)]

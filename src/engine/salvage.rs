@@ -91,7 +91,7 @@ impl Core {
             Living::Job(id, _) => id.0,
         };
         let raw = self.read_patiently(one.place(), id)?;
-        unpack(raw.kind, id, &raw.body, one.place())
+        unpack(raw.kind, id, &raw.body).map_err(|what| self.log.damaged(one.place(), what))
     }
 
     fn give_up(&self, one: &Living, why: &Error) -> Result<()> {
