@@ -51,7 +51,9 @@ impl Tail {
     /// The segment of the newest frames. Not told by `seal_end`: a seal that fills its segment to the last byte ends
     /// where the next one begins.
     pub(super) fn newest(&self) -> SegmentId {
-        if self.seal_end.is_some() { SegmentId(self.segment.0.saturating_sub(1)) } else { self.segment }
+        // Behind a seal, or beside an owner whose first frames there nobody vouches for yet.
+        let is_empty = self.end <= self.geometry.first_frame(self.segment);
+        if is_empty && self.segment.0 > 1 { SegmentId(self.segment.0 - 1) } else { self.segment }
     }
 
     /// Nothing behind L is looked at: its owner lives, and works on it.

@@ -112,3 +112,19 @@ fn rule_9_a_job_cancelled_while_its_segment_is_carried_stays_cancelled() {
     assert_eq!(engine.text(), "");
     assert_eq!(world.crashed(CrashMode::DropUnsynced).without_index().open().text(), "");
 }
+
+#[test]
+fn rule_23_a_reader_beside_its_owner_finds_what_was_given_up_wherever_the_vouched_part_ends() {
+    let (world, engine) = long_log(45);
+    let clock: std::sync::Arc<dyn crate::clock::Clock> = world.clock.clone();
+    for nth in 0..120 {
+        engine.add(job(&"z".repeat(3_000)));
+        let grant = engine.take().unwrap();
+        assert!(engine.ack(&grant));
+        if nth % 30 == 0 {
+            engine.compact_all().unwrap();
+        }
+        let looked = crate::engine::ReadOnlyEngine::open(&(std::sync::Arc::new(world.disk.clone()) as _), &clock);
+        looked.unwrap_or_else(|refused| panic!("nth={nth}: {refused}"));
+    }
+}
