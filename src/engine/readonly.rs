@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -16,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, SegmentId};
 use crate::job::{self, Ended, Envelope, Event, Next, Record, Removes};
 use crate::log::{self, Frame, Identity, Survey};
+use crate::sync::Mutex;
 
 use super::Core;
 use super::books::{Books, as_it_stands, key_of};
@@ -80,7 +80,7 @@ const TRIES: usize = 5;
 pub(crate) struct ReadOnlyEngine {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
-    look: RwLock<Arc<Look>>,
+    look: Mutex<Arc<Look>>,
 }
 
 /// A directory as it stood at one moment.
@@ -96,12 +96,12 @@ struct Look {
 impl ReadOnlyEngine {
     /// Reads the log. Nothing is changed, whoever owns the directory.
     pub(crate) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let look = RwLock::new(Arc::new(Look::at(disk, clock)?));
+        let look = Mutex::new(Arc::new(Look::at(disk, clock)?));
         Ok(Self { disk: Arc::clone(disk), clock: Arc::clone(clock), look })
     }
 
     fn look(&self) -> Arc<Look> {
-        Arc::clone(&self.look.read())
+        Arc::clone(&self.look.lock())
     }
 
     /// Reads from the look there is; if its owner has given up what is read, from a new one.
@@ -113,7 +113,7 @@ impl ReadOnlyEngine {
                 break;
             }
             look = Arc::new(Look::at(&self.disk, &self.clock)?);
-            *self.look.write() = Arc::clone(&look);
+            *self.look.lock() = Arc::clone(&look);
             answer = read(&look);
         }
         answer
@@ -170,9 +170,7 @@ impl Look {
         };
         recover::leave_out_trimmed(&mut survey)?;
         let mut books = Books::fresh(identity.segment_bytes);
-        if !survey.is_fresh() {
-            survey.walk(survey.start(), &mut |frame| recover::take_in(&mut books, frame).map(drop))?;
-        }
+        recover::bring_forward(&survey, &mut books, survey.start())?;
         let mut look = Self { identity, survey, books, orphans: HashMap::new(), owned };
         if !owned && !planted!(OrphansShownInFlight) {
             look.interrupt(clock.now_ms())?;

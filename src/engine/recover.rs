@@ -116,29 +116,7 @@ fn from_snapshot(snapshot: Option<Snapshot>, survey: &mut Survey, identity: &Ide
 }
 
 fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, checkpoint: Lsn) -> Result<Recovered> {
-    let (mut records, mut holes) = (0, Vec::new());
-    if !survey.is_fresh() {
-        let walked = survey.walk_past_damage(from, &mut |frame, damage| {
-            records += match damage {
-                None => take_in(&mut books, frame)?,
-                Some(damage) => take_in_damaged(&mut books, frame, &damage, &mut holes)?,
-            };
-            Ok(())
-        });
-        if let Err(stopped) = walked {
-            // No note can be read any more: of several places the first is told.
-            return Err(holes.into_iter().next().map_or(stopped, |(_, first)| first));
-        }
-        survey.walk_passed(from, &mut |frame, damage| {
-            let unsound = frame.records().filter(|record| !record.is_sound());
-            holes.extend(damage.into_iter().zip(unsound).map(|(damage, record)| (record.place, damage)));
-            Ok(())
-        })?;
-    }
-    holes.sort_unstable_by_key(|(place, _)| place.lsn);
-    if let Some((_, damage)) = holes.into_iter().find(|(place, _)| !is_noted(&books.index, *place)) {
-        return Err(damage);
-    }
+    let records = bring_forward(survey, &mut books, from)?;
     if let Some(id) = books.owed().next()
         && !planted!(OwedForgotten)
     {
@@ -152,8 +130,36 @@ fn replay(survey: &Survey, mut books: Books, from: Lsn, origin: IndexOrigin, che
     Ok(Recovered { books, origin, records, checkpoint })
 }
 
+/// Brings the books from a position to the log's end; gives the count of records. Damage is an error, but for records
+/// of which a later note says that they are superseded (rule 15).
+pub(super) fn bring_forward(survey: &Survey, books: &mut Books, from: Lsn) -> Result<u64> {
+    if survey.is_fresh() {
+        return Ok(0);
+    }
+    let (mut records, mut holes) = (0, Vec::new());
+    let walked = survey.walk_past_damage(from, &mut |frame, damage| {
+        records += match damage {
+            None => take_in(books, frame)?,
+            Some(damage) => take_in_damaged(books, frame, &damage, &mut holes)?,
+        };
+        Ok(())
+    });
+    if let Err(stopped) = walked {
+        // No note can be read any more: of several places the first is told.
+        return Err(holes.into_iter().next().map_or(stopped, |(_, first)| first));
+    }
+    survey.walk_passed(from, &mut |frame, damage| {
+        let unsound = frame.records().filter(|record| !record.is_sound());
+        holes.extend(unsound.filter_map(|record| Some((record.place, damage.clone()?))));
+        Ok(())
+    })?;
+    holes.sort_unstable_by_key(|(place, _)| place.lsn);
+    let unnoted = holes.into_iter().find(|(place, _)| !is_noted(&books.index, *place));
+    unnoted.map_or(Ok(records), |(_, damage)| Err(damage))
+}
+
 /// One frame into the books; gives the count of its records.
-pub(super) fn take_in(books: &mut Books, frame: &Frame<'_>) -> Result<u64> {
+fn take_in(books: &mut Books, frame: &Frame<'_>) -> Result<u64> {
     let mut records = 0;
     for record in frame.records() {
         records += 1;

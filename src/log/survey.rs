@@ -79,7 +79,8 @@ impl Survey {
     }
 
     /// Looks beside a living owner: ends at the vouched position (`given_up` reads the words that vouch by what is
-    /// gone) and judges nothing behind it. What the owner removes meanwhile looks damaged; so a fault is believed only if it stands when looked at again.
+    /// gone) and judges nothing behind it. What the owner removes meanwhile looks damaged; so a fault is believed only
+    /// if it stands when looked at again.
     pub(crate) fn look_beside(disk: &Arc<dyn Disk>, identity: &Identity, given_up: GivenUp<'_>) -> Result<Self> {
         const TRIES: usize = 5;
         let mut looked = Self::look_as(disk, identity, Owner::Another, given_up);
@@ -98,7 +99,7 @@ impl Survey {
         let Some(top) = top_segment(&**disk, geometry, &folder)? else {
             let tail = Tail::fresh(geometry);
             let empty = (Vec::new(), Vec::new(), Vec::new(), None);
-            return Ok(Self::assemble(disk, identity, owner, folder, empty, tail));
+            return Ok(Self::assemble(disk, identity, owner, folder, empty, tail, Vec::new()));
         };
         let (mut passed, mut first) = (Vec::new(), None);
         let tail = loop {
@@ -117,9 +118,7 @@ impl Survey {
             first.get_or_insert(damage);
         };
         let parts = split(&**disk, &folder, tail.segment);
-        let mut survey = Self::assemble(disk, identity, owner, folder, parts, tail);
-        survey.passed = passed;
-        Ok(survey)
+        Ok(Self::assemble(disk, identity, owner, folder, parts, tail, passed))
     }
 
     fn assemble(
@@ -129,6 +128,7 @@ impl Survey {
         folder: Folder,
         (chain, prepared, refuse, below): (Vec<Sound>, Vec<Sound>, Vec<SegmentId>, Option<Below>),
         tail: Tail,
+        passed: Vec<Lsn>,
     ) -> Self {
         Self {
             disk: Arc::clone(disk),
@@ -143,7 +143,7 @@ impl Survey {
             temporary: folder.temporary,
             tail,
             owner,
-            passed: Vec::new(),
+            passed,
             opened: Mutex::default(),
         }
     }
@@ -231,16 +231,14 @@ impl Survey {
         self.below.as_ref().map_or(Ok(()), |below| Err(below.fault.clone()))
     }
 
-    /// Visits the frames that start in `from..V`; `from` is a frame border.
+    /// Visits the frames that start in `from..V`; `from` is a frame border. Damage ends it.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn walk(&self, from: Lsn, visit: &mut dyn FnMut(&Frame<'_>) -> Result<()>) -> Result<()> {
-        let whole = self.chain.first().is_some_and(|first| self.geometry.segment_of(from) >= first.id);
-        if !whole {
-            self.fault()?;
-        }
-        walk::walk(self, from, self.tail.end, visit)
+        self.walk_past_damage(from, &mut |frame, damage| damage.map_or_else(|| visit(frame), Err))
     }
 
-    /// The same; a frame with a damaged body is shown with what is wrong, see [`RecordView::is_sound`].
+    /// Visits the frames that start in `from..V`; `from` is a frame border. A frame with a damaged body is shown with
+    /// what is wrong, see [`RecordView::is_sound`].
     ///
     /// [`RecordView::is_sound`]: super::RecordView::is_sound
     pub(crate) fn walk_past_damage(&self, from: Lsn, visit: &mut DamageVisitor<'_>) -> Result<()> {

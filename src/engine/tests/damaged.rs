@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::disk::simulated::CrashMode;
-use crate::engine::{CellSet, Engine, LeaseKind, NewJob, Settle, Status};
+use crate::engine::{CellSet, Engine, LeaseKind, NewJob, ReadOnlyEngine, Settle, Status};
 use crate::ids::{JobId, Phase, Place};
 use crate::job::namespace;
 
 use super::view::{scan_agrees, view_of};
-use super::world::{SEGMENT_BYTES, Verbs, World, at, job};
+use super::world::{SEGMENT_BYTES, Verbs, World, at, dump_of, job};
 
 /// Jobs in every state over several segments; gives one of each state that lies in the first.
 fn mixed(seed: u64) -> (World, Engine, BTreeMap<&'static str, JobId>) {
@@ -259,4 +259,35 @@ fn rule_15_a_crash_at_any_moment_of_a_salvage_loses_nothing_that_can_be_read() {
             assert_damaged(&again, of["ready"], &file);
         }
     }
+}
+
+#[test]
+fn rule_15_of_two_damaged_records_in_one_frame_each_needs_its_own_note() {
+    let world = World::new(311);
+    let engine = world.open();
+    let ids = engine.add_many((0..5).map(|nth| job(&format!("{nth}:{}", "y".repeat(900)))).collect());
+    let file = damage(&world, &engine, ids[2]);
+    assert_eq!(engine.take_some(9).len(), 4);
+    engine.add(job("vouches"));
+    engine.add(job("vouches more"));
+    engine.checkpoint().unwrap();
+    damage(&world, &engine, ids[4]);
+    for image in [world.crashed(CrashMode::KeepAll), world.crashed(CrashMode::KeepAll).without_index()] {
+        let refused = image.try_open().unwrap_err();
+        assert!(refused.to_string().contains(&file), "{refused}");
+    }
+}
+
+#[test]
+fn rule_15_a_reader_passes_over_what_was_noted_as_the_next_owner_does() {
+    let (world, engine, of) = mixed(312);
+    damage(&world, &engine, of["running"]);
+    engine.take().expect("another one");
+    drop(engine);
+    let image = world.crashed(CrashMode::KeepAll);
+    let clock: std::sync::Arc<dyn crate::clock::Clock> = image.clock.clone();
+    let looked = ReadOnlyEngine::open(&(std::sync::Arc::new(image.disk.clone()) as _), &clock).unwrap();
+    let shown = dump_of(&looked);
+    assert!(shown.contains("(damaged)"));
+    assert_eq!(shown, image.open().text());
 }

@@ -1,7 +1,7 @@
 //! A small real directory, damaged as the bytes say, and opened.
 //!
-//! Allowed are: reported, the same, or less by an unvouched tail. Never a panic, never a hang; and as long as no checksum
-//! was mended, never a job that was not put in.
+//! Allowed are: reported, the same, or less by an unvouched tail. Never a panic, never a hang; and as long as no
+//! checksum was mended, never a job that was not put in.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
