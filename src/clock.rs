@@ -1,6 +1,7 @@
 //! The one door to time: a wall clock for what is due, a monotonic one for what expires.
 
 use std::fmt;
+#[cfg(any(test, feature = "testing"))]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,12 +46,14 @@ impl Clock for RealClock {
 }
 
 /// A clock that moves only when told to.
+#[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct ManualClock {
     wall_ms: AtomicU64,
     monotonic_ms: AtomicU64,
 }
 
+#[cfg(any(test, feature = "testing"))]
 impl ManualClock {
     /// Stands at `wall_ms` milliseconds after 1970.
     pub fn new(wall_ms: u64) -> Self {
@@ -75,6 +78,7 @@ impl ManualClock {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         Millis(self.wall_ms()).to_system()

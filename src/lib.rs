@@ -73,40 +73,20 @@
     all(test, backlog_shuttle),
     allow(dead_code, unused_imports, reason = "that build has the lane of schedules and no other test")
 )]
+#![cfg_attr(
+    not(any(test, feature = "testing")),
+    allow(unreachable_pub, reason = "with `testing` the doors are named to others")
+)]
 
 #[macro_use]
 mod planted;
 
 // Floor 0: each outside thing behind one door.
-#[cfg_attr(
-    not(any(test, feature = "testing")),
-    allow(
-        dead_code,
-        unreachable_pub,
-        reason = "the twins are for tests; the doors are named to others with `testing`"
-    )
-)]
 pub(crate) mod clock;
-#[cfg_attr(
-    not(any(test, feature = "testing")),
-    allow(
-        dead_code,
-        unreachable_pub,
-        reason = "the twins are for tests; the doors are named to others with `testing`"
-    )
-)]
 pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod ids;
 pub mod limits;
-#[cfg_attr(
-    not(any(test, feature = "testing")),
-    allow(
-        dead_code,
-        unreachable_pub,
-        reason = "the twins are for tests; the doors are named to others with `testing`"
-    )
-)]
 pub(crate) mod random;
 pub(crate) mod sync;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.

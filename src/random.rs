@@ -1,6 +1,7 @@
 //! The one door to randomness.
 
 use std::fmt;
+#[cfg(any(test, feature = "testing"))]
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
@@ -36,9 +37,11 @@ impl Random for RealRandom {
 }
 
 /// The same numbers for the same seed.
+#[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct SeededRandom(Mutex<fastrand::Rng>);
 
+#[cfg(any(test, feature = "testing"))]
 impl SeededRandom {
     /// A sequence of its own for each seed.
     pub fn new(seed: u64) -> Self {
@@ -46,6 +49,7 @@ impl SeededRandom {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
 impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {
         // A panic while the generator was held leaves it as usable as before.

@@ -1,7 +1,7 @@
 //! The one door to locks, condition variables, shared flags and threads.
 //!
 //! Every build names `parking_lot` and `std` here and nothing else, at no cost. The lane of schedules
-//! (`engine::tests::schedules`) is built with `--cfg backlog_shuttle` and finds their scheduled twins instead: then one
+//! (`schedules`) is built with `--cfg backlog_shuttle` and finds their scheduled twins instead: then one
 //! scheduler decides who runs at each of these calls, and the shipped code itself runs under every order that it
 //! tries.
 //!

@@ -62,6 +62,22 @@ pub enum CrashMode {
     StaleAfterFailedSync,
 }
 
+impl CrashMode {
+    /// Every mode there is, with this seed.
+    pub fn all(seed: u64) -> [Self; 8] {
+        [
+            Self::KeepAll,
+            Self::DropUnsynced,
+            Self::Torn { seed },
+            Self::Subset { seed },
+            Self::SizeKept { seed },
+            Self::Names { seed },
+            Self::Revived { seed },
+            Self::StaleAfterFailedSync,
+        ]
+    }
+}
+
 /// Walks a trace once and gives images at each cut on the way.
 #[derive(Clone)]
 pub struct Replayer {

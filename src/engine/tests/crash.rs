@@ -18,19 +18,6 @@ struct Point {
     done: &'static str,
 }
 
-fn modes(seed: u64) -> [CrashMode; 8] {
-    [
-        CrashMode::KeepAll,
-        CrashMode::DropUnsynced,
-        CrashMode::Torn { seed },
-        CrashMode::Subset { seed },
-        CrashMode::SizeKept { seed },
-        CrashMode::Names { seed },
-        CrashMode::Revived { seed },
-        CrashMode::StaleAfterFailedSync,
-    ]
-}
-
 fn world_on(world: &World, disk: SimDisk, saves: usize) -> World {
     World { disk, memory: world.memory.as_of(saves), ..world.cut_nothing() }
 }
@@ -73,7 +60,7 @@ fn crash_everywhere(seed: u64, steps: usize, tally: &mut Tally) {
         let [before, after] = pair else { continue };
         for cut in before.ops..after.ops {
             replayer.advance_to(cut);
-            for (nth, mode) in modes(seed ^ cut as u64).into_iter().enumerate() {
+            for (nth, mode) in CrashMode::all(seed ^ cut as u64).into_iter().enumerate() {
                 let replay = format!("seed={seed} steps={steps} cut={cut} mode={mode:?} during={}", after.done);
                 let image = world_on(&world, replayer.image(mode), before.saves);
                 check(&image, before, after, &replay);
@@ -83,7 +70,7 @@ fn crash_everywhere(seed: u64, steps: usize, tally: &mut Tally) {
                     let ops = image.disk.ops();
                     if ops > 0 {
                         let at = cut % (ops + 1);
-                        let inner_mode = modes(seed ^ at as u64)[nth];
+                        let inner_mode = CrashMode::all(seed ^ at as u64)[nth];
                         let inner = world_on(&image, image.disk.crash_image(at, inner_mode), image.memory.saves());
                         check(&inner, before, after, &format!("{replay} inner={at} mode={inner_mode:?}"));
                         tally.nested += 1;

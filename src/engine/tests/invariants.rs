@@ -17,19 +17,6 @@ use crate::testing::effort::counted;
 
 const OUT: Wait = Wait::Out;
 
-fn modes(seed: u64) -> [CrashMode; 8] {
-    [
-        CrashMode::KeepAll,
-        CrashMode::DropUnsynced,
-        CrashMode::Torn { seed },
-        CrashMode::Subset { seed },
-        CrashMode::SizeKept { seed },
-        CrashMode::Names { seed },
-        CrashMode::Revived { seed },
-        CrashMode::StaleAfterFailedSync,
-    ]
-}
-
 fn judged(seed: u64) -> Judged {
     let mut judged = Judged::on(World::new(seed));
     judged.open().unwrap();
@@ -79,7 +66,7 @@ fn busy(seed: u64) -> Judged {
 
 #[test]
 fn c1_nothing_acknowledged_is_lost_and_nothing_completed_runs_again() {
-    for mode in modes(1) {
+    for mode in CrashMode::all(1) {
         let mut judged = busy(1);
         judged.crash(Aftermath::of(mode)).unwrap_or_else(|stop| panic!("mode={mode:?}: {stop}"));
         drain(&mut judged).unwrap_or_else(|stop| panic!("mode={mode:?}: {stop}"));
@@ -95,7 +82,7 @@ fn c2_what_is_recovered_is_a_prefix_that_holds_every_acknowledged_operation() {
         judged.cancel(JobId(3), Wait::Written).unwrap();
         let lease = judged.leases.pop().unwrap();
         judged.settle(&lease, ack(), Wait::Not).unwrap();
-        for mode in modes(seed) {
+        for mode in CrashMode::all(seed) {
             let engine = image_of(&judged.world, mode).open();
             let found = view_of(&engine).unwrap();
             let verdict = judged.oracle.clone().recovered(&found, fault_of(mode));
@@ -249,7 +236,7 @@ fn c12_a_recovery_that_dies_at_any_operation_is_finished_by_the_next() {
         let outer = image_of(&judged.world, mode);
         drop(outer.open());
         for at in 0..=outer.disk.ops() {
-            for inner in modes(at as u64) {
+            for inner in CrashMode::all(at as u64) {
                 let image = World { disk: outer.disk.crash_image(at, inner), ..image_of(&outer, inner) };
                 let engine = image.try_open().unwrap_or_else(|e| panic!("mode={mode:?} at={at} inner={inner:?}: {e}"));
                 let found = view_of(&engine).unwrap();
@@ -328,7 +315,7 @@ fn c15_a_batch_is_all_or_nothing_at_every_cut() {
     // Does not fit behind the first ones: the segment turns under it.
     judged.enqueue(jobs(9, |_, new| new.args = vec![4; 3_000]), Durability::Sync, OUT).unwrap();
     for cut in before..=judged.world.disk.ops() {
-        for mode in modes(cut as u64) {
+        for mode in CrashMode::all(cut as u64) {
             let ready = judged.world.cut(cut, mode).open().counts().total().ready;
             assert!(ready == 17 || ready == 26, "cut={cut} mode={mode:?} ready={ready}");
         }
