@@ -1,7 +1,7 @@
 //! The fuzz targets on a stable toolchain: seeds made by the code itself, and variations of them.
 //!
-//! `BACKLOG_FUZZ_RUNS` says how many variations of each target, `BACKLOG_FUZZ_SEED` which. What fuzzing found once, or what reaches code that no seed reaches, stands in `fuzz/found/TARGET.hex`, one
-//! input a line, and is replayed.
+//! `BACKLOG_FUZZ_RUNS` says how many variations of each target, `BACKLOG_FUZZ_SEED` which. What fuzzing found once, or
+//! what reaches code that no seed reaches, stands in `fuzz/found/TARGET.hex`, one input a line, and is replayed.
 //!
 //! Real fuzzing: `cargo test --test fuzz_corpus -- --ignored` writes the seeds to `fuzz/corpus/`, then
 //! `cargo +nightly fuzz run log`.

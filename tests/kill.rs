@@ -2,8 +2,8 @@
 //!
 //! A child process works on one directory with several threads and says what it is about to do and what was
 //! acknowledged. It is killed after a random count of lines, sometimes while it recovers. After each kill the parent
-//! opens the directory and holds it against what it heard: nothing acknowledged is lost, nothing ended runs again, every
-//! grant is counted, args are the same bytes, batches stand whole or not at all, no unique key twice.
+//! opens the directory and holds it against what it heard: nothing acknowledged is lost, nothing ended runs again,
+//! every grant is counted, args are the same bytes, batches stand whole or not at all, no unique key twice.
 //!
 //! `BACKLOG_KILL_ROUNDS` says how often [25; 500 with `BACKLOG_EFFORT=full`], `BACKLOG_KILL_SEED` how.
 #![allow(clippy::print_stdout, clippy::struct_excessive_bools, clippy::single_match_else)]

@@ -18,8 +18,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Below `dir`; if none is given beside the build, which is seldom in memory as the temporary folder may be, else in
-    /// the current directory.
+    /// Below `dir`; if none is given beside the build, which is seldom in memory as the temporary folder may be, else
+    /// in the current directory.
     pub(crate) fn new(dir: Option<&Path>) -> Outcome<Self> {
         let fresh = |dir: &Path| {
             let made = tempfile::Builder::new().prefix("backlog-bench-").tempdir_in(dir);

@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! * A pure function of the records in log order: no clock, no randomness, no I/O.
-//! * A record about a job that stands nowhere is about one whose older record was compacted away or is damaged; the record
-//!   that keeps or ends it follows. Such ids are *owed* until then, and none may be owed at the log's end.
+//! * A record about a job that stands nowhere is about one whose older record was compacted away or is damaged; the
+//!   record that keeps or ends it follows. Such ids are *owed* until then, and none may be owed at the log's end.
 //!
 //! Never here: deciding whether something may happen (that is `job::next` and the verbs).
 

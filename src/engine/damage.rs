@@ -1,8 +1,8 @@
 //! Damage met while serving: the job is put aside as dead, with file and offset, and service goes on (rule 15).
 //!
 //! # Invariants
-//! * What cannot be read is noted in a cell, in the frame that buries the job. A replay may pass over a record whose body is
-//!   damaged if and only if a note names its place: what stood there is superseded by the frame of the note.
+//! * What cannot be read is noted in a cell, in the frame that buries the job. A replay may pass over a record whose
+//!   body is damaged if and only if a note names its place: what stood there is superseded by the frame of the note.
 //! * A segment that a note names is not recycled: when its turn to go comes it is renamed, for a person to look at.
 
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +55,8 @@ impl Core {
         self.bury_damaged(id, damage, |state| state.books.index.in_flight(id).is_some_and(|it| it.token == token))
     }
 
-    /// Buries a job of any state whose record at `place` cannot be read. A job that somebody runs right now is left alone.
+    /// Buries a job of any state whose record at `place` cannot be read. A job that somebody runs right now is left
+    /// alone.
     pub(super) fn put_aside_at(&self, id: JobId, place: Place, damage: &Error) -> Result<()> {
         self.bury_damaged(id, damage, |state| {
             !state.leases.contains_key(&id) && state.books.index.get(id).is_some_and(|entry| entry.place == place)

@@ -6,7 +6,8 @@
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
-//! * [`commit`], [`make`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]: what goes on beside the verbs.
+//! * [`commit`], [`make`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]: what goes on
+//!   beside the verbs.
 //!
 //! # Invariants
 //! * One lock over [`state::State`]; never held over I/O, over a handler, or over the encoding of args. Order: the

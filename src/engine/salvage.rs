@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! * Everything that can be read is carried; what cannot is put aside with a note, and the segment is kept.
-//! * A disk that gives back nothing at all is out of order and convicts no record; then compaction waits for the next run.
+//! * A disk that gives back nothing at all is out of order and convicts no record; then compaction waits for the next
+//!   run.
 //!
 //! Never here: when a segment goes (`planner`).
 
@@ -34,7 +35,8 @@ impl Living {
 }
 
 impl Core {
-    /// Empties the oldest segment without walking it. `false`: a job of it runs whose record is lost; its end comes first.
+    /// Empties the oldest segment without walking it. `false`: a job of it runs whose record is lost; its end comes
+    /// first.
     pub(super) fn salvage(&self, compactor: &mut Compactor, view: &View) -> Result<bool> {
         let from = self.log.first_frame(view.oldest);
         let living = living_between(&self.state.lock().books.index, from, view.oldest_end);

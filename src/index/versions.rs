@@ -6,7 +6,8 @@
 //! ```
 //! A save (1) writes the changed leaves under the next number and "removed" for low keys that are gone, (2) flushes,
 //! (3) inserts the meta — the switch —, flushes, (4) deletes the older versions of what it wrote, (5) flushes and
-//! deletes the "removed". The length stands first so that the versions of one low key are neighbours. The content of checkpoint n is, for each low key, its newest version with a number ≤ n.
+//! deletes the "removed". The length stands first so that the versions of one low key are neighbours. The content of
+//! checkpoint n is, for each low key, its newest version with a number ≤ n.
 //!
 //! # Why every kill point is harmless
 //! * Before (3): the meta says n − 1; versions numbered n are beyond it. They are deleted at the next load, before

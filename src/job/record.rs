@@ -1,7 +1,7 @@
 //! What the log keeps, as the program sees it. The bytes are drawn in `codec`.
 //!
-//! Wherever a record names a `queue` beside a priority it names the *lane* ([`Envelope::lane`]): the queue, or queue and
-//! limit key with a NUL byte between. So replay finds an index key without reading another record.
+//! Wherever a record names a `queue` beside a priority it names the *lane* ([`Envelope::lane`]): the queue, or queue
+//! and limit key with a NUL byte between. So replay finds an index key without reading another record.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -16,8 +16,8 @@
 //!                                                             └─────── parked ◀────────── park ──┘
 //! ```
 //!
-//! The whole of it; a test reads this table and walks it. `-` is refused, `/` parts what the rules choose from, `!` is an
-//! end of the job:
+//! The whole of it; a test reads this table and walks it. `-` is refused, `/` parts what the rules choose from, `!` is
+//! an end of the job:
 //!
 //! ```text
 //! event          held             scheduled        ready            in_flight                   dead        parked

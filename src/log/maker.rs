@@ -211,8 +211,8 @@ impl Log {
         Ok(id)
     }
 
-    /// Takes the oldest segment out of the log: its file becomes a spare, is kept aside, or goes. After an error call it again;
-    /// until it succeeds the segment counts as the oldest, cannot be read, and its file is not used.
+    /// Takes the oldest segment out of the log: its file becomes a spare, is kept aside, or goes. After an error call
+    /// it again; until it succeeds the segment counts as the oldest, cannot be read, and its file is not used.
     pub(crate) fn remove_oldest(&self, segment: SegmentId, fate: Fate) -> Result<()> {
         let mut maker = self.maker.lock();
         if segment >= self.current() || !(self.shared.chain.begin_removal(segment) || planted!(RemovesAnySegment)) {

@@ -45,7 +45,8 @@ pub(super) fn top_segment(disk: &dyn Disk, geometry: Geometry, folder: &Folder) 
                     return Ok(Some(Sound { id, salt: header.salt }));
                 }
             }
-            // A header that is not sound, on a file nothing was written to yet; if the log needs it, `find_end` says so.
+            // A header that is not sound, on a file nothing was written to yet; if the log needs it, `find_end` says
+            // so.
             Verdict::Broken { .. } => {}
             Verdict::Foreign(_) => return Err(found.error(disk)),
         }

@@ -39,8 +39,8 @@ pub(crate) struct Verified {
     pub(crate) damage: Vec<Damage>,
 }
 
-/// Checks what is known of the log: from its oldest segment up to a position. Without that, everything there is up to the
-/// end of the valid frames.
+/// Checks what is known of the log: from its oldest segment up to a position. Without that, everything there is up to
+/// the end of the valid frames.
 pub(crate) fn verify(disk: &Arc<dyn Disk>, identity: &Identity, known: Option<(SegmentId, Lsn)>) -> Result<Verified> {
     let mut folder = Folder::read(&**disk, identity)?;
     let (oldest, up_to) = known.map_or((SegmentId(0), None), |(oldest, up_to)| (oldest, Some(up_to)));

@@ -40,9 +40,9 @@ impl Backlog {
     /// [`BATCH_JOBS_MAX`](crate::limits::BATCH_JOBS_MAX) jobs and 30 MiB. Errors as [`enqueue`](Self::enqueue).
     ///
     /// The 30 MiB count what is stored of each job: its args, and beside them kind, queue, unique key, tags, metadata
-    /// and some tens of bytes that every job has. On top of that come headers of 16 bytes and at most 7 to fill up, which
-    /// must fit with all the rest into one segment of 32 MiB: only with very many jobs do they matter. So 29 jobs of
-    /// 1 MiB always fit, and 30 do not. A batch that is refused as `TooLarge` may be split as you like.
+    /// and some tens of bytes that every job has. On top of that come headers of 16 bytes and at most 7 to fill up,
+    /// which must fit with all the rest into one segment of 32 MiB: only with very many jobs do they matter. So 29 jobs
+    /// of 1 MiB always fit, and 30 do not. A batch that is refused as `TooLarge` may be split as you like.
     ///
     /// ```
     /// # use backlog::{Backlog, Job};

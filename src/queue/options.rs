@@ -81,10 +81,10 @@ impl Options {
         self
     }
 
-    /// Whether a job that was running at two deaths of the process or more runs first and alone after the next open, one at a
-    /// time, while others are held back for up to 60 s each. If the process dies again then, the job is a poison pill
-    /// and becomes dead; innocents that ran beside it never do. Without it, such a job is run again until its attempts
-    /// are used up. Default: yes.
+    /// Whether a job that was running at two deaths of the process or more runs first and alone after the next open,
+    /// one at a time, while others are held back for up to 60 s each. If the process dies again then, the job is a
+    /// poison pill and becomes dead; innocents that ran beside it never do. Without it, such a job is run again until
+    /// its attempts are used up. Default: yes.
     pub fn suspects_alone(mut self, alone: bool) -> Self {
         self.suspects_alone = alone;
         self

@@ -1,7 +1,7 @@
 //! How much the test lanes try.
 //!
-//! A lane has two budgets: a quick one for every `cargo test`, and a full one for `BACKLOG_EFFORT=full`. A variable of its
-//! own overrides both. What was tried is printed as lines of `counted: WHAT NUMBER`, which `.ci/run` adds up.
+//! A lane has two budgets: a quick one for every `cargo test`, and a full one for `BACKLOG_EFFORT=full`. A variable of
+//! its own overrides both. What was tried is printed as lines of `counted: WHAT NUMBER`, which `.ci/run` adds up.
 
 use std::ops::Range;
 

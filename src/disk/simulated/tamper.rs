@@ -33,8 +33,8 @@ impl SimDisk {
         self.tamper(path, |content| content.set_len(len));
     }
 
-    /// The sector around `offset` does not read any more: every read that touches it fails with `EIO`, on this disk but not
-    /// on its images. Writing it again mends it.
+    /// The sector around `offset` does not read any more: every read that touches it fails with `EIO`, on this disk but
+    /// not on its images. Writing it again mends it.
     ///
     /// # Panics
     /// If the file is missing.

@@ -135,8 +135,8 @@ impl Program {
         "time"
     }
 
-    /// A sync fails: the handle is poisoned. The next open reads what the page cache shows and the disk has not, and its own
-    /// syncs succeed.
+    /// A sync fails: the handle is poisoned. The next open reads what the page cache shows and the disk has not, and
+    /// its own syncs succeed.
     fn fail_a_sync(&mut self) -> &'static str {
         let job = self.new_job();
         self.world.disk.fail_call(0, Fault::eio().on(&[Call::SyncData]));

@@ -59,7 +59,8 @@ fn the_kth_call_fails_and_nothing_acknowledged_is_lost() {
     assert!(poisoned > 0);
 }
 
-/// Steps until the end, or until the log is poisoned. Gives how many errors were heard of, and whether the fault struck.
+/// Steps until the end, or until the log is poisoned. Gives how many errors were heard of, and whether the fault
+/// struck.
 fn run_through(run: &mut Run, steps: usize, k: u64, context: &str) -> (usize, bool) {
     let mut errors = 0;
     for _ in 0..steps {

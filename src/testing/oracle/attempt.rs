@@ -32,8 +32,8 @@ impl Oracle {
         self.queue.jobs.get(&id).is_some_and(|job| job.token == Some(token))
     }
 
-    /// The handler is done. `None`: the lease is stale; the real one must have said so. Follow-up jobs and cells come with
-    /// the end or not at all (C15); a follow-up may take over the unique key of the job that ends.
+    /// The handler is done. `None`: the lease is stale; the real one must have said so. Follow-up jobs and cells come
+    /// with the end or not at all (C15); a follow-up may take over the unique key of the job that ends.
     pub fn ack(
         &mut self,
         id: JobId,
@@ -138,7 +138,8 @@ impl Oracle {
     }
 }
 
-/// Rule 20: a job somebody cancelled while it ran is cancelled by every end of its attempt but an ack. `false`: so it was.
+/// Rule 20: a job somebody cancelled while it ran is cancelled by every end of its attempt but an ack. `false`: so it
+/// was.
 fn end_attempt(queue: &mut Queue, id: JobId, how: impl FnOnce(&mut Live)) -> bool {
     let Some(job) = queue.jobs.get_mut(&id) else { return false };
     if job.cancel_requested {

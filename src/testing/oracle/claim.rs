@@ -26,8 +26,8 @@ pub struct Grant {
 impl Oracle {
     /// A claim of up to `n` jobs from `queues`, in their order; from all queues by name if none is named.
     ///
-    /// C3, C4, C5, C6, C7, C10, C13, rule 11. Jobs that are not known to have reached their level may be granted or passed over. The
-    /// grants count as [`Level::Written`], since a lease is handed out no sooner.
+    /// C3, C4, C5, C6, C7, C10, C13, rule 11. Jobs that are not known to have reached their level may be granted or
+    /// passed over. The grants count as [`Level::Written`], since a lease is handed out no sooner.
     pub fn claim(&mut self, queues: &[&str], n: usize, grants: &[Grant]) -> Result<Op, Violation> {
         if grants.len() > n {
             return Err(Violation::new(format!("C3: {} grants for n={n}", grants.len())));
