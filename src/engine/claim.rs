@@ -127,8 +127,11 @@ impl Core {
             _ => None,
         };
         entries.extend(mark.iter().map(|cell| Entry::new(0, &Record::Cell(cell.clone()))));
-        if !self.make_room(state, entries_len(&entries), Class::Closing) {
-            return Ok(Try::NoRoom(Class::Closing));
+        // Whoever claims more while others run can wait for their end.
+        let class = if state.leases.is_empty() { Class::Closing } else { Class::Growing };
+        let (granted, bytes) = (claimed.runs.iter().map(|run| run.ids.len()).sum(), entries_len(&entries));
+        if self.leaves_too_little(state, granted, bytes, class) || !self.make_room(state, bytes, class) {
+            return if granted > 1 { self.grant(state, queues, 1, lease) } else { Ok(Try::NoRoom(class)) };
         }
         let mut last = None;
         self.put(state, 0, &entries, |_, place| last = Some(place));

@@ -41,7 +41,7 @@ impl Core {
     /// Syncs all, then a frame that says so, synced as well.
     fn close_log(&self) -> Result<()> {
         loop {
-            let heard = self.room.heard();
+            let seen = self.room_seen();
             planted!(ClosedFrameVouchesBlindly, (), self.wait(self.seen_so_far())?);
             let ticket = {
                 let mut state = self.state.lock();
@@ -58,7 +58,7 @@ impl Core {
             };
             match ticket {
                 Some(ticket) => return planted!(ClosedFrameNotSynced, Ok(()), self.wait(ticket)),
-                None => self.wait_room(Class::Closing, heard)?,
+                None => self.wait_room(Class::Closing, seen)?,
             }
         }
     }

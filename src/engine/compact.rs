@@ -20,7 +20,6 @@ use super::Core;
 use super::books::{Filed, as_it_stands};
 use super::commit::Ticket;
 use super::damage::READ_TRIES;
-use super::make::GOAL;
 use super::planner::{self, Checkpoint, Live, Mark, Step, View, Walk};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
@@ -50,7 +49,7 @@ pub(crate) struct Compactor {
     asked_through: Option<SegmentId>,
     settled_through: Option<SegmentId>,
     full_through: Option<SegmentId>,
-    /// Where the tail stood when full mode last counted a round.
+    /// Where the tail stood when full mode last counted a round, without what compaction wrote.
     full_tail: Lsn,
     /// The staged tail as the compactor left it, and since when nobody else moved it.
     tail: Lsn,
@@ -212,8 +211,7 @@ impl Core {
 
     fn view(&self, compactor: &mut Compactor) -> Result<View> {
         let now = self.clock.monotonic();
-        let full =
-            matches!(&*self.make_failure.lock(), Some(e) if e.kind() == ErrorKind::Full && !planted!(FullModeUnseen));
+        let full = self.is_full();
         let state = self.state.lock();
         self.check_life(&state)?;
         let tail = state.stage.tail();
@@ -228,7 +226,8 @@ impl Core {
         {
             compactor.settled_through = Some(current);
         }
-        self.count_full_rounds(compactor, full, tail);
+        let others = Lsn(tail.0.saturating_sub(planted!(CarriedCountsAsClosing, 0, state.carried_bytes)));
+        self.count_full_rounds(compactor, full, tail, others);
         let chain_segments = current.0.saturating_sub(compactor.oldest.0) + 1;
         let living = state.books.ledger.living(compactor.oldest);
         Ok(View {
@@ -236,7 +235,7 @@ impl Core {
             oldest_end: self.log.first_frame(SegmentId(compactor.oldest.0 + 1)),
             chain_segments,
             prepared_segments: self.log.segment_files().saturating_sub(chain_segments),
-            prepared_wanted: if compactor.is_settled() { RESERVE } else { GOAL },
+            prepared_wanted: if compactor.is_settled() { RESERVE } else { self.goal(&state) },
             segment_bytes: u64::from(self.log.segment_bytes()),
             tail,
             durable: self.log.durable(),
@@ -252,17 +251,19 @@ impl Core {
             asked_through: compactor.asked_through,
             settled_through: compactor.settled_through,
             full_through: compactor.full_through,
+            oldest_fits: compactor.cursor > self.log.first_frame(compactor.oldest) || self.oldest_fits(&state),
         })
     }
 
-    /// Full mode compacts one round of the chain, and one more for every quarter segment of closing records.
-    fn count_full_rounds(&self, compactor: &mut Compactor, full: bool, tail: Lsn) {
-        let quarter = u64::from(self.log.segment_bytes()) / 4;
+    /// Full mode compacts one round of the chain, and one more for every sixteenth of a segment of closing records.
+    /// What compaction writes itself (`others` is the tail without it) counts for nothing: it would go round for ever.
+    fn count_full_rounds(&self, compactor: &mut Compactor, full: bool, tail: Lsn, others: Lsn) {
+        let sixteenth = u64::from(self.log.segment_bytes()) / 16;
         if !full {
             compactor.full_through = None;
-        } else if compactor.full_through.is_none() || tail.0.saturating_sub(compactor.full_tail.0) >= quarter {
+        } else if compactor.full_through.is_none() || others.0.saturating_sub(compactor.full_tail.0) >= sixteenth {
             compactor.full_through = Some(self.log.segment_of(tail));
-            compactor.full_tail = tail;
+            compactor.full_tail = others;
         }
     }
 
@@ -279,10 +280,12 @@ impl Core {
             let mut totals = state.books.totals;
             totals.trimmed_through = segment.0;
             let entry = Entry::new(0, &Record::Totals(totals));
+            let before = state.stage.tail();
             if !self.make_room(state, entries_len([&entry]), Class::Carrying) {
                 return Ok(Try::NoRoom(Class::Carrying));
             }
             let (_, end) = self.put_one(state, entry);
+            state.carried_bytes += end.0.saturating_sub(before.0);
             planted!(TrimMarkNotKept, (), state.books.totals = totals);
             Ok(Try::Done(end))
         })?;
@@ -372,15 +375,14 @@ impl Core {
         let frame_bytes_max = self.scaled.batch_bytes_max / 16;
         while !parcels.is_empty() {
             let mut stamped = self.stamp(&parcels);
-            let mut bytes = 0;
-            let fits = stamped
-                .iter()
-                .take_while(|item| {
-                    bytes += entries_len([&item.entry]);
-                    bytes <= frame_bytes_max
-                })
-                .count();
-            stamped.truncate(fits.max(1));
+            // To the end of the segment first: a carrier that leaves ends free needs more room than it frees.
+            let rest = usize::try_from(self.state.lock().stage.rest()).unwrap_or(usize::MAX);
+            let fits =
+                match first_within(&stamped, frame_bytes_max.min(planted!(CarriedFramesLeaveEnds, usize::MAX, rest))) {
+                    0 => first_within(&stamped, frame_bytes_max).max(1),
+                    fits => fits,
+                };
+            stamped.truncate(fits);
             let looked_at = stamped.last().map_or(parcels.len(), |last| last.parcel + 1);
             self.stage_carried(&parcels, &stamped)?;
             // A record whose place has not changed could not be staged as it was stamped: once more.
@@ -431,6 +433,7 @@ impl Core {
     fn stage_carried(&self, parcels: &[Parcel], stamped: &[Stamped]) -> Result<()> {
         let bytes = entries_len(stamped.iter().map(|item| &item.entry));
         self.attempt(|state| {
+            let before = state.stage.tail();
             if !self.make_room(state, bytes, Class::Carrying) {
                 return Ok(Try::NoRoom(Class::Carrying));
             }
@@ -442,7 +445,9 @@ impl Core {
                 return Ok(Try::Done(()));
             }
             let mut places = Vec::with_capacity(standing.len());
-            self.put_refs(state, 0, standing.iter().map(|item| &item.entry), |_, place| places.push(place));
+            let entries = standing.iter().map(|item| &item.entry);
+            let end = self.put_refs(state, 0, entries, |_, place| places.push(place));
+            state.carried_bytes += end.0.saturating_sub(before.0);
             for (item, place) in standing.into_iter().zip(places) {
                 let Some(parcel) = parcels.get(item.parcel) else { continue };
                 match (&parcel.load, &item.filed) {
@@ -456,6 +461,16 @@ impl Core {
             Ok(Try::Done(()))
         })
     }
+}
+
+/// How many of the first fit a frame of so many bytes.
+fn first_within(stamped: &[Stamped], bytes_max: usize) -> usize {
+    let mut bytes = 0usize;
+    let within = stamped.iter().take_while(|item| {
+        bytes = bytes.saturating_add(entries_len([&item.entry]));
+        bytes <= bytes_max
+    });
+    within.count()
 }
 
 impl Load {

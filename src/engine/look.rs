@@ -47,7 +47,7 @@ pub struct JobInfo {
     pub metadata: Vec<(String, String)>,
     /// Why it is dead or parked.
     pub reason: Option<String>,
-    /// What went wrong in its last attempts, oldest first.
+    /// What went wrong in its last attempts, oldest first; empty where a full disk had no room for it.
     pub errors: Vec<String>,
 }
 

@@ -3,10 +3,13 @@
 //! # Invariants
 //! * Two prepared segments stay in reserve for closing records; enqueue waits for a third.
 //! * A failed preparation harms nothing: only a failed allocation is told as `Full`, and never after staging.
+//! * Full mode lasts until more than the reserve is prepared: one segment that compaction freed does not end it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::SegmentId;
 use crate::log::{Class, RESERVE};
 
 use super::Core;
@@ -19,46 +22,87 @@ const RETRY: Duration = Duration::from_secs(1);
 const FREEING_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Core {
-    fn prepared(&self) -> u64 {
-        let staged = self.log.segment_of(self.state.lock().stage.tail());
-        self.log.ready_through().0.saturating_sub(staged.0)
+    /// Whether the maker has done its part: whoever finds no room now will find some later, or the disk is full.
+    fn enough_is_prepared(&self) -> bool {
+        let state = self.state.lock();
+        state.stage.prepared() >= planted!(MakerStopsShort, GOAL - 1, self.goal(&state))
     }
 
     /// Makes one segment if there are too few. `true`: look again at once.
     pub(crate) fn make_step(&self) -> Result<bool> {
-        if self.log.poisoned().is_some() || self.prepared() >= planted!(MakerStopsShort, GOAL - 1, GOAL) {
+        if self.log.poisoned().is_some() {
+            return Ok(false);
+        }
+        if self.enough_is_prepared() {
+            self.full.store(false, Ordering::Release);
+            // Perhaps only now, because leases have ended: whoever waits looks again.
+            self.wake_room();
             return Ok(false);
         }
         let epoch = self.state.lock().books.totals.epoch;
         let made = self.log.make_segment(epoch);
         *self.make_failure.lock() = made.as_ref().err().cloned();
+        self.turn_full_mode(made.as_ref().err());
         planted!(MadeSilently, (), self.wake_room());
         made.map(|_| true)
+    }
+
+    /// Full mode: space comes before copying and before texts (rule 10).
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire) && !planted!(FullModeUnseen)
+    }
+
+    fn turn_full_mode(&self, failure: Option<&Error>) {
+        match failure {
+            Some(cause) if cause.kind() == ErrorKind::Full => {
+                self.full.store(true, Ordering::Release);
+                self.compact.ring();
+            }
+            None if planted!(FullModeEndsEarly) || self.enough_is_prepared() => {
+                self.full.store(false, Ordering::Release);
+            }
+            _ => {}
+        }
     }
 
     /// Inline: makes room for the class or says why not. On a full disk closing records get what compaction frees.
     pub(super) fn make_for(&self, class: Class) -> Result<()> {
         match self.make_step() {
-            Err(full) if full.kind() == ErrorKind::Full && class == Class::Closing => {
-                while self.compact_step()? {}
-                self.make_step().map(drop)
+            Err(full) if full.kind() == ErrorKind::Full && matches!(class, Class::Closing | Class::Growing) => {
+                self.make_from_freed()
             }
             made => made.map(drop),
         }
     }
 
-    /// With threads: the maker has failed. Closing records wait for the reserve, which compaction fills up again. That
-    /// the maker fails on and on says nothing: beyond the reserve it finds no room, and says so faster than a segment
-    /// is freed.
-    pub(super) fn wait_for_freed(&self, class: Class, failure: Error) -> Result<()> {
-        if class != Class::Closing || failure.kind() != ErrorKind::Full {
+    /// Inline: compacts until the file of a segment that went makes a new one. What is carried first goes into what is
+    /// left, so the caller looks again after each.
+    fn make_from_freed(&self) -> Result<()> {
+        loop {
+            let oldest = self.log.oldest();
+            let is_done = !self.compact_step()?;
+            if !is_done && self.log.oldest() == oldest {
+                continue;
+            }
+            match self.make_step() {
+                Err(full) if full.kind() == ErrorKind::Full && !is_done => {}
+                made => return made.map(drop),
+            }
+        }
+    }
+
+    /// With threads: the maker has failed. Closing records wait for what compaction frees: for a segment beyond `made`.
+    /// That the maker fails on and on says nothing: beyond the reserve it finds no room, and says so faster than a
+    /// segment is freed.
+    pub(super) fn wait_for_freed(&self, class: Class, made: SegmentId, failure: Error) -> Result<()> {
+        if matches!(class, Class::Ordinary | Class::Carrying) || failure.kind() != ErrorKind::Full {
             return Err(failure);
         }
         let until = self.clock.monotonic().saturating_add(FREEING_PATIENCE);
         self.compact.ring();
         loop {
             let heard = self.room.heard();
-            if self.prepared() >= RESERVE || self.make_failure.lock().is_none() {
+            if self.log.ready_through() > made || self.make_failure.lock().is_none() {
                 return Ok(());
             }
             let rest = until.saturating_sub(self.clock.monotonic());

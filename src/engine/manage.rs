@@ -147,8 +147,8 @@ impl Core {
             if let Some(other) = taken_key(state, id, change) {
                 return Ok(Try::Done(Some((Answer::Duplicate(other), Self::ticket_at(state)))));
             }
-            if !self.make_room(state, bytes, Class::Closing) {
-                return Ok(Try::NoRoom(Class::Closing));
+            if !self.make_room(state, bytes, change.class()) {
+                return Ok(Try::NoRoom(change.class()));
             }
             if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
                 lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);

@@ -6,8 +6,8 @@
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
-//! * [`commit`], [`make`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]: what goes on
-//!   beside the verbs.
+//! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
+//!   what goes on beside the verbs.
 //!
 //! # Invariants
 //! * One lock over [`state::State`]; never held over I/O, over a handler, or over the encoding of args. Order: the
@@ -34,6 +34,7 @@ mod open;
 pub(crate) mod planner;
 mod readonly;
 mod recover;
+mod room;
 mod salvage;
 mod services;
 mod settings;
@@ -102,6 +103,8 @@ pub(crate) struct Core {
     poison_noted: AtomicBool,
     /// Why the last segment could not be made, while that lasts.
     make_failure: Mutex<Option<Error>>,
+    /// Full mode (rule 10): from a failure for want of room until more than the reserve is prepared.
+    full: AtomicBool,
     /// Rung when a claim may find something.
     work: Bell,
     /// Rung when the segment maker has news.

@@ -109,6 +109,7 @@ fn assemble(
         unread: VecDeque::new(),
         epochs,
         deadlines: BTreeMap::new(),
+        carried_bytes: 0,
         life: Life::Open,
         alarm: Millis(u64::MAX),
         upkeep_tail: Lsn(0),
@@ -135,6 +136,7 @@ fn assemble(
         stopping: AtomicBool::new(false),
         poison_noted: AtomicBool::new(false),
         make_failure: Mutex::new(None),
+        full: AtomicBool::new(false),
         work: Bell::default(),
         room: Bell::default(),
         make: Bell::default(),
@@ -325,15 +327,20 @@ impl Core {
         Ok(())
     }
 
-    /// Room for a frame before the services run: makes segments itself.
+    /// Room for a frame before the services run: makes segments itself, on a full disk from what it frees.
     fn room_now(&self, bytes: usize) -> Result<MutexGuard<'_, State>> {
+        let mut class = planted!(OpenFreesNothing, Class::Carrying, Class::Growing);
         loop {
             let mut state = self.state.lock();
-            if self.make_room(&mut state, bytes, Class::Carrying) {
+            if self.make_room(&mut state, bytes, class) {
                 return Ok(state);
             }
             drop(state);
-            self.make_for(Class::Carrying)?;
+            match self.make_for(class) {
+                // Whatever is left: what was accepted must come back.
+                Err(full) if full.kind() == ErrorKind::Full && class == Class::Growing => class = Class::Carrying,
+                made => made?,
+            }
         }
     }
 }

@@ -60,8 +60,10 @@ pub(crate) struct View {
     /// Nobody but the compactor staged a record for 1 s; the tail's segment when that second was over.
     pub(crate) settled_through: Option<SegmentId>,
     /// Full mode: the tail's segment when it began, moved on to the tail's segment of the moment
-    /// whenever closing records have filled another quarter of a segment.
+    /// whenever closing records have filled another sixteenth of a segment.
     pub(crate) full_through: Option<SegmentId>,
+    /// What lives in the oldest segment fits what is prepared; or some of it is carried already.
+    pub(crate) oldest_fits: bool,
 }
 
 /// What lives in one segment.
@@ -145,6 +147,8 @@ pub(crate) fn plan(view: &View) -> Step {
         return Step::Sleep;
     }
     match view.walk {
+        // Stops: a carrier that runs out of room half way, and with it everything that frees some.
+        Walk::Underway if view.full_through.is_some() && !view.oldest_fits => Step::Sleep,
         Walk::Underway => Step::Carry(view.oldest),
         Walk::Complete { at, strays } => give_up_oldest(view, at, strays),
     }

@@ -82,8 +82,9 @@ impl Core {
     fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
         let mut jobs = self.prepare_all(follow_ups)?;
         check_cells(cells)?;
-        // What must be possible on a full disk is the bare end; what it brings along is new work (rule 10).
-        let class = if jobs.is_empty() && cells.is_empty() { Class::Closing } else { Class::Ordinary };
+        // What must be possible on a full disk is the bare end, for which every lease keeps room; what it brings along
+        // is new work (rule 10).
+        let class = if jobs.is_empty() && cells.is_empty() { Class::Carrying } else { Class::Ordinary };
         let ended = self.ended_in_flight(&grant.envelope, Ending::Completed);
         let fixed = 1 + cells.len();
         let mut entries = Vec::with_capacity(fixed);
@@ -126,6 +127,9 @@ impl Core {
         loop {
             let mut envelope = grant.envelope.clone();
             envelope.cancel_requested = wish;
+            if matches!(how, Settle::Nack { .. }) && self.is_full() {
+                forget_untold(&mut envelope);
+            }
             let event = self.event_of(grant, how)?;
             match self.change_in_flight(grant, &envelope, &event, wish)? {
                 Changed::Done(ticket) => return Ok(ticket),
@@ -137,18 +141,24 @@ impl Core {
     fn change_in_flight(&self, grant: &Grant, envelope: &Envelope, event: &Event, wish: bool) -> Result<Changed> {
         let change = self.change_of(envelope, event, &grant.args)?;
         let bytes = entries_len([&change.entry(grant.id)]);
+        let class = change.class();
         self.attempt(|state| {
             match held(state, grant.id, grant.token) {
                 None => return Ok(Try::Done(Changed::Done(None))),
                 Some(now) if now != wish => return Ok(Try::Done(Changed::Wish(now))),
                 Some(_) => {}
             }
-            if !self.make_room(state, bytes, Class::Closing) {
-                return Ok(Try::NoRoom(Class::Closing));
+            if !self.make_room(state, bytes, class) {
+                return Ok(Try::NoRoom(class));
             }
             let end = self.file_change(state, grant.id, &change)?;
             Ok(Try::Done(Changed::Done(Some(Ticket { lsn: end, level: Durability::Sync }))))
         })
+    }
+
+    /// On a full disk only the fact is kept: texts would use up what other jobs need to end (rule 10).
+    fn text_kept(&self, text: &str) -> String {
+        if self.is_full() && !planted!(TextsKeptWhenFull) { String::new() } else { text.to_owned() }
     }
 
     fn event_of(&self, grant: &Grant, how: &Settle) -> Result<Event> {
@@ -159,7 +169,7 @@ impl Core {
                     attempt: grant.attempt,
                     at: now,
                     kind: *cause,
-                    message: error.clone(),
+                    message: self.text_kept(error),
                     duration_ms: duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
                 },
                 jitter: self.random.u64()?,
@@ -168,8 +178,8 @@ impl Core {
             },
             Settle::Release => Event::Release { now },
             Settle::Snooze(after) => Event::Snooze { until: now.after(*after), now },
-            Settle::Bury(reason) => Event::Bury { reason: reason.clone(), now },
-            Settle::Park(reason) => Event::Park { reason: reason.clone(), now },
+            Settle::Bury(reason) => Event::Bury { reason: self.text_kept(reason), now },
+            Settle::Park(reason) => Event::Park { reason: self.text_kept(reason), now },
             Settle::Ack { .. } => Event::Ack,
         })
     }
@@ -286,11 +296,25 @@ pub(super) enum Change {
 }
 
 impl Change {
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Change::End(_) => Class::Closing,
+            Change::Stand { .. } => Class::Growing,
+        }
+    }
+
     pub(super) fn entry(&self, id: JobId) -> Entry {
         match self {
             Change::End(ended) => Entry::new(id.0, &Record::Ended(ended.clone())),
             Change::Stand { body, .. } => Entry::job(id.0, body.clone()),
         }
+    }
+}
+
+/// Of failures without a text, as a full disk leaves them, the newest is kept: a job that fails does not grow.
+fn forget_untold(envelope: &mut Envelope) {
+    if envelope.errors.last().is_some_and(|error| error.message.is_empty()) {
+        envelope.errors.pop();
     }
 }
 

@@ -5,7 +5,7 @@
 //! * The first frame of every segment holds the totals as they stand before what follows.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Lsn, Place};
+use crate::ids::{Lsn, Place, SegmentId};
 use crate::job::{self, Record};
 use crate::log::{Body, Class, Draft, Room, frame_bytes_max, frame_len};
 
@@ -52,6 +52,13 @@ pub(super) enum Try<T> {
     After(Ticket),
 }
 
+/// What was known of the segment maker before there was no room.
+#[derive(Clone, Copy)]
+pub(super) struct RoomSeen {
+    heard: u64,
+    made: SegmentId,
+}
+
 impl Core {
     pub(super) fn marks(&self) -> Marks {
         // Durable first: written is never behind it.
@@ -74,7 +81,7 @@ impl Core {
     /// Runs `step` under the engine lock until it is done; waits for room or a position outside the lock.
     pub(super) fn attempt<T>(&self, mut step: impl FnMut(&mut State) -> Result<Try<T>>) -> Result<T> {
         loop {
-            let heard = self.room.heard();
+            let seen = self.room_seen();
             let tried = {
                 let mut state = self.state.lock();
                 self.check_life(&state)?;
@@ -90,7 +97,7 @@ impl Core {
                     }
                     return Ok(value);
                 }
-                (Try::NoRoom(class), _) => self.wait_room(class, heard)?,
+                (Try::NoRoom(class), _) => self.wait_room(class, seen)?,
                 (Try::After(ticket), _) => self.wait(ticket)?,
             }
         }
@@ -109,6 +116,9 @@ impl Core {
 
     /// Makes sure the next frame of `bytes` fits where the stage stands; turns to the next segment if need be.
     pub(super) fn make_room(&self, state: &mut State, bytes: usize, class: Class) -> bool {
+        if self.leaves_too_little(state, 0, bytes, class) {
+            return false;
+        }
         let head = Entry::new(0, &Record::Totals(state.books.totals));
         match state.stage.room(bytes, entries_len([&head]), class) {
             Room::Here => true,
@@ -153,16 +163,20 @@ impl Core {
     }
 
     /// Waits until the segment maker has news. `Full` or the maker's own error if it has failed.
-    pub(super) fn wait_room(&self, class: Class, heard: u64) -> Result<()> {
+    pub(super) fn wait_room(&self, class: Class, seen: RoomSeen) -> Result<()> {
         match self.drive {
             Drive::Inline => self.make_for(class),
             Drive::Threads => {
                 self.make.ring();
-                self.room.wait(heard, None);
+                self.room.wait(seen.heard, None);
                 let failure = self.make_failure.lock().clone();
-                failure.map_or(Ok(()), |failure| self.wait_for_freed(class, failure))
+                failure.map_or(Ok(()), |failure| self.wait_for_freed(class, seen.made, failure))
             }
         }
+    }
+
+    pub(super) fn room_seen(&self) -> RoomSeen {
+        RoomSeen { heard: self.room.heard(), made: self.log.ready_through() }
     }
 
     pub(super) fn wake_room(&self) {

@@ -67,6 +67,8 @@ pub(super) struct State {
     /// By first id; the cells are the truth, this is their shadow.
     pub(super) epochs: BTreeMap<u64, Epoch>,
     pub(super) deadlines: BTreeMap<(Duration, JobId), Token>,
+    /// How far compaction itself has moved the staged tail in this run.
+    pub(super) carried_bytes: u64,
     pub(super) life: Life,
     /// When upkeep looks at the scheduled jobs next; an earlier one rings it.
     pub(super) alarm: Millis,

@@ -91,8 +91,8 @@ impl Core {
                 if !seen.still_stands(state, id) {
                     return Ok(Try::Done(false));
                 }
-                if !self.make_room(state, bytes, Class::Closing) {
-                    return Ok(Try::NoRoom(Class::Closing));
+                if !self.make_room(state, bytes, change.class()) {
+                    return Ok(Try::NoRoom(change.class()));
                 }
                 self.file_change(state, id, &change)?;
                 Ok(Try::Done(true))

@@ -30,10 +30,12 @@ pub(crate) fn frame_bytes_max(segment_bytes: u32) -> usize {
 pub(crate) enum Class {
     /// New work.
     Ordinary,
-    /// The end of accepted work: may use the reserve, but for its last segment.
+    /// What brings accepted work to its end: may use the reserve, but for its last segment.
     Closing,
-    /// Compaction, which frees what it writes: may use all of it. Else closing records take the room without which
-    /// nothing can be freed any more.
+    /// Accepted work that goes on and takes more room than before: the same, of which the engine has it leave more.
+    Growing,
+    /// Compaction, which frees what it writes, and the end of what runs: may use all of it. Else closing records take
+    /// the room without which nothing can be freed any more.
     Carrying,
 }
 
@@ -122,10 +124,10 @@ impl Stage {
     /// New work is refused also where it would fit the current segment, if that leaves less than the reserve: on a full
     /// disk the current segment may be the reserve, and is needed to end what was accepted.
     pub(crate) fn room(&self, frame_bytes: usize, head_bytes: usize, class: Class) -> Room {
-        let prepared = self.shared.chain.ready_through().0.saturating_sub(self.segment.0);
+        let prepared = self.prepared();
         let kept = match class {
             Class::Ordinary => RESERVE,
-            Class::Closing => planted!(ClosingTakesTheLast, 0, RESERVE - 1),
+            Class::Closing | Class::Growing => planted!(ClosingTakesTheLast, 0, RESERVE - 1),
             Class::Carrying => 0,
         };
         if prepared < kept && !planted!(EnqueueTakesReserve) {
@@ -139,9 +141,18 @@ impl Stage {
         if fits_fresh && prepared > kept { Room::NextSegment } else { Room::Wait }
     }
 
+    /// Prepared segments behind the current one, count.
+    pub(crate) fn prepared(&self) -> u64 {
+        self.shared.chain.ready_through().0.saturating_sub(self.segment.0)
+    }
+
+    /// What frames may still take of the current segment, bytes.
+    pub(crate) fn rest(&self) -> u64 {
+        self.geometry.room(self.tail).saturating_sub(planted!(SealRoomForgotten, 0, SEAL_BYTES as u64))
+    }
+
     fn fits(&self, frame_bytes: usize) -> bool {
-        (frame_bytes as u64).saturating_add(planted!(SealRoomForgotten, 0, SEAL_BYTES as u64))
-            <= self.geometry.room(self.tail)
+        frame_bytes as u64 <= self.rest()
     }
 
     /// Stages the seal of the current segment and goes on in the next one. Only after [`Room::NextSegment`].

@@ -521,4 +521,18 @@ faults! {
         "engine::tests::damaged::rule_15_damaged_frame_headers_lose_nothing_while_the_index_stands";
     LostRecordsNotBuried: "rule 15: what cannot be read is left behind in the segment",
         "engine::tests::damaged::rule_15_a_sector_that_does_not_read_buries_its_job_and_no_other";
+    TextsKeptWhenFull: "rule 10: on a full disk error texts use up the reserve",
+        "engine::tests::full::rule_10_failures_told_at_length_do_not_use_up_a_full_disk";
+    FullModeEndsEarly: "rule 10: one freed segment ends full mode, and compaction sleeps",
+        "engine::tests::full::rule_10_failures_told_at_length_do_not_use_up_a_full_disk";
+    CarriedCountsAsClosing: "full mode: compaction goes round for ever for what it wrote itself",
+        "engine::tests::full::rule_10_compaction_of_a_full_disk_comes_to_rest";
+    CarriedFramesLeaveEnds: "full mode: the carrier needs more room than it frees",
+        "engine::tests::full::rule_10_failures_told_at_length_do_not_use_up_a_full_disk";
+    CarrierCornered: "rule 10: closing records take what compaction needs to free anything",
+        "engine::tests::full::p11_however_much_of_a_full_disk_runs_and_fails_every_job_can_still_be_acked";
+    OpenFreesNothing: "P11: a full disk does not open because much was running",
+        "engine::tests::full::p11_a_full_disk_opens_with_all_that_was_running_and_ends_it";
+    FullStopsThePool: "rule 10: a failure that does not fit a full disk ends the pool",
+        "worker::tests::running::a_failure_that_does_not_fit_a_full_disk_is_told_when_it_does_and_the_pool_goes_on";
 }

@@ -57,7 +57,8 @@ impl Queue {
     /// until the lease ends or runs out, and its attempt is counted, over a crash too.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge`: not a queue name. `Poisoned`, `Closed`.
+    /// `Invalid`, `TooLarge`: not a queue name. `Full`: other leases need what is left of a full disk for their end.
+    /// `Poisoned`, `Closed`.
     pub fn claim(&self) -> Result<Option<Lease>> {
         Ok(self.claim_many(1)?.pop())
     }

@@ -95,31 +95,37 @@ impl Lease {
     }
 
     /// The attempt failed: the error is kept with the job, which is scheduled for its next attempt, or dead if this
-    /// was the last. Errors as [`ack`](Self::ack).
+    /// was the last. On a full disk the text is not kept.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack); also `Full`: the disk is full and too many jobs have failed for what compaction can free.
+    /// Nothing happened, the lease stands; try again when others have ended.
     pub fn nack(self, error: impl fmt::Display) -> Result<Receipt, LeaseError> {
         let how = self.failed(error.to_string(), ErrorCause::Failed, None);
         self.end(how)
     }
 
     /// As [`nack`](Self::nack), with the wait before the next attempt given here instead of by the job's backoff.
+    /// Errors as [`nack`](Self::nack).
     pub fn nack_in(self, delay: Duration, error: impl fmt::Display) -> Result<Receipt, LeaseError> {
         let how = self.failed(error.to_string(), ErrorCause::Failed, Some(delay));
         self.end(how)
     }
 
     /// Gives the job back: ready again, the attempt not spent. From the second time in a row it waits 1 s first.
-    /// Errors as [`ack`](Self::ack).
+    /// Errors as [`nack`](Self::nack).
     pub fn release(self) -> Result<Receipt, LeaseError> {
         self.end(Settle::Release)
     }
 
     /// Gives the job back for later: scheduled, the attempt not spent. Below 1 s only the first time in a row.
-    /// Errors as [`ack`](Self::ack).
+    /// Errors as [`nack`](Self::nack).
     pub fn snooze(self, delay: Duration) -> Result<Receipt, LeaseError> {
         self.end(Settle::Snooze(delay))
     }
 
-    /// Gives the job up: dead at once, with this reason, however many attempts are left. Errors as [`ack`](Self::ack).
+    /// Gives the job up: dead at once, with this reason, however many attempts are left. Errors as
+    /// [`nack`](Self::nack); on a full disk the reason is not kept.
     pub fn bury(self, reason: impl Into<String>) -> Result<Receipt, LeaseError> {
         self.end(Settle::Bury(reason.into()))
     }

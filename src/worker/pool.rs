@@ -189,17 +189,37 @@ impl Pool {
         }
         let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
         let limits = self.store.limits();
-        let mut settled = self.settle(grant, ran.into_settle(took, clock, limits));
+        let mut settled = self.settle_when_it_fits(grant, ran.into_settle(took, clock, limits));
         if let Err(e) = &settled
             && follows
             && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
         {
-            settled = self.settle(grant, Ran::refused(e).into_settle(took, clock, limits));
+            settled = self.settle_when_it_fits(grant, Ran::refused(e).into_settle(took, clock, limits));
         }
         settled.unwrap_or_else(|e| {
             self.fail(e);
             None
         })
+    }
+
+    /// On a full disk a job that goes on takes room, and waits until others have ended. If the pool stops before, the
+    /// job is found interrupted by the next open.
+    fn settle_when_it_fits(&self, grant: &Arc<Grant>, how: Settle) -> Result<Option<Ticket>> {
+        if matches!(how, Settle::Ack { .. }) {
+            return self.settle(grant, how);
+        }
+        loop {
+            match self.settle(grant, how.clone()) {
+                Err(full) if full.kind() == ErrorKind::Full && !planted!(FullStopsThePool) => {
+                    let mut state = self.state.lock();
+                    if state.stopping {
+                        return Err(full);
+                    }
+                    self.news.wait_for(&mut state, REST);
+                }
+                settled => return settled,
+            }
+        }
     }
 
     fn settle(&self, grant: &Arc<Grant>, how: Settle) -> Result<Option<Ticket>> {

@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use crate::disk::simulated::CrashMode;
-use crate::engine::{Durability, LeaseKind, NewJob, Settle};
+use crate::engine::{Durability, Engine, Grant, LeaseKind, NewJob, QueueCounts, Settle};
 use crate::error::ErrorKind;
+use crate::job::ErrorCause;
 
 use super::judged::{Judged, Step, Stop, Wait, broken};
 use super::lives::{fault_of, image_of};
 use super::script::drain;
 use super::view::view_of;
 use super::world::{SEGMENT_BYTES, World, job, nack};
-use crate::testing::effort::counted;
+use crate::testing::effort::{self, counted};
 
 const STEP_BYTES: u64 = 4 << 10;
 const BATCHES: usize = 24;
@@ -161,4 +162,128 @@ fn p11_a_disk_full_at_every_step_of_room_refuses_new_work_and_ends_what_it_accep
     }
     counted("capacities of a full disk", tried);
     assert!(full > 0 && full < tried, "the range of capacities misses the border: {full} of {tried}");
+}
+
+/// Every job fails five times, twenty at a time, and says why at length: that is far more than the disk has left.
+#[test]
+fn rule_10_failures_told_at_length_do_not_use_up_a_full_disk() {
+    let loads = [(3_000, 1), (700, 1), (700, 5), (100, 1)];
+    for (segments, (bytes, batch)) in [4, 7, 12].into_iter().flat_map(|n| loads.map(|load| (n, load))) {
+        let (world, engine) = full_of(segments, bytes, batch);
+        for _ in 0..5 * engine.counts().total().ready / 20 {
+            for grant in claim_some(&world, &engine, 20) {
+                let settled = engine.settle(&grant, fail());
+                assert!(matches!(settled, Ok(Some(_))), "segments={segments} bytes={bytes} batch={batch}: {settled:?}");
+            }
+        }
+        end_everything(&world, &engine, 20);
+    }
+}
+
+/// What does not fit any more is refused, and its lease stands; nothing keeps a job from its end.
+#[test]
+fn p11_however_much_of_a_full_disk_runs_and_fails_every_job_can_still_be_acked() {
+    let loads = [(3_000, 4), (700, 5), (100, 20), (1, 1), (1, 50)];
+    let tried = effort::budget("BACKLOG_FULL_LOADS", 3, 5);
+    for (bytes, batch) in loads.into_iter().take(usize::try_from(tried).unwrap()) {
+        for (segments, at_once) in [4, 7].into_iter().flat_map(|n| [20, 200, usize::MAX].map(|most| (n, most))) {
+            let (world, engine) = full_of(segments, bytes, batch);
+            let mut left = 2 * engine.counts().total().ready;
+            while left > 0 && engine.counts().total() != QueueCounts::default() {
+                for grant in claim_some(&world, &engine, at_once) {
+                    left = left.saturating_sub(1);
+                    fail_or_ack(&engine, &grant);
+                }
+            }
+            end_everything(&world, &engine, at_once);
+        }
+    }
+}
+
+fn fail_or_ack(engine: &Engine, grant: &Grant) {
+    match engine.settle(grant, fail()) {
+        Ok(settled) => assert!(settled.is_some(), "the lease is ours"),
+        Err(full) if full.kind() == ErrorKind::Full => ack_now(engine, grant),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn p11_a_full_disk_opens_with_all_that_was_running_and_ends_it() {
+    for (segments, (bytes, batch)) in
+        [4, 7, 12].into_iter().flat_map(|n| [(3_000, 4), (700, 5), (100, 20)].map(|load| (n, load)))
+    {
+        let (world, engine) = full_of(segments, bytes, batch);
+        let running = claim_some(&world, &engine, usize::MAX).len() as u64;
+        let image = world.crashed(CrashMode::KeepAll);
+        image.disk.set_capacity(u64::from(SEGMENT_BYTES) * segments);
+        let again = image.open();
+        assert_eq!(again.report().requeued, running, "segments={segments} bytes={bytes} batch={batch}");
+        end_everything(&image, &again, 20);
+    }
+}
+
+#[test]
+fn rule_10_compaction_of_a_full_disk_comes_to_rest() {
+    let (world, engine) = full_of(7, 3_000, 4);
+    for grant in claim_some(&world, &engine, 40) {
+        fail_or_ack(&engine, &grant);
+    }
+    let steps = (0..300).take_while(|_| engine.compact_step().unwrap() || engine.make_step().unwrap_or(false));
+    assert!(steps.count() < 300, "it goes round and round");
+}
+
+/// Accepts jobs until the disk is full.
+fn full_of(segments: u64, bytes: usize, batch: usize) -> (World, Engine) {
+    let world = World::new(77);
+    world.disk.set_capacity(u64::from(SEGMENT_BYTES) * segments);
+    let engine = world.open();
+    loop {
+        let jobs = (0..batch).map(|_| NewJob { max_attempts: 1_000, ..job(&"x".repeat(bytes)) }).collect();
+        match engine.enqueue(jobs, Durability::Sync) {
+            Ok((_, ticket)) => engine.wait(ticket).unwrap(),
+            Err(refused) => {
+                assert_eq!(refused.kind(), ErrorKind::Full);
+                return (world, engine);
+            }
+        }
+    }
+}
+
+fn fail() -> Settle {
+    let (error, retry_after) = ("y".repeat(2_000), Some(Duration::from_millis(1)));
+    Settle::Nack { error, cause: ErrorCause::Failed, retry_after, duration: None }
+}
+
+/// As many as may run now; at least one, if there is one.
+fn claim_some(world: &World, engine: &Engine, most: usize) -> Vec<Grant> {
+    if engine.counts().total().ready == 0 {
+        world.clock.advance(Duration::from_millis(2));
+        engine.promote_due().unwrap();
+    }
+    let mut grants = Vec::new();
+    while grants.len() < most {
+        match engine.claim(&[], most - grants.len(), LeaseKind::Pool) {
+            Ok(more) if more.is_empty() => break,
+            Ok(more) => grants.extend(more),
+            Err(full) => {
+                assert!(!grants.is_empty(), "nothing runs, and nothing can be claimed: {full}");
+                break;
+            }
+        }
+    }
+    grants
+}
+
+fn ack_now(engine: &Engine, grant: &Grant) {
+    let ticket = engine.settle(grant, ack()).expect("an ack always goes").expect("the lease is ours");
+    engine.wait(ticket).unwrap();
+}
+
+fn end_everything(world: &World, engine: &Engine, at_once: usize) {
+    while engine.counts().total() != QueueCounts::default() {
+        let grants = claim_some(world, engine, at_once);
+        assert!(!grants.is_empty(), "{:?}", engine.counts());
+        grants.iter().for_each(|grant| ack_now(engine, grant));
+    }
 }

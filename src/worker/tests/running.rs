@@ -136,6 +136,18 @@ fn follow_ups_that_find_the_disk_full_are_a_failed_attempt() {
 }
 
 #[test]
+fn a_failure_that_does_not_fit_a_full_disk_is_told_when_it_does_and_the_pool_goes_on() {
+    let store = Twin::new();
+    store.change(|held| held.failures_refused = 1);
+    let fails = |add: Add, _: Context| if add.n == 0 { Err(std::io::Error::other("no luck").into()) } else { Ok(()) };
+    let pool = workers(&store).handle(fails).concurrency(1).start().unwrap();
+    let (failing, other) = (store.add("add", r#"{"n":0}"#), store.add("add", r#"{"n":1}"#));
+    assert_eq!(store.until_phase(failing, Phase::Scheduled).errors[0].message, "no luck");
+    store.until(|held| held.ended == [other]);
+    pool.stop(LONG).unwrap();
+}
+
+#[test]
 fn a_kind_without_a_handler_is_parked_and_comes_back_when_one_appears() {
     let store = Twin::new();
     let first = workers(&store).handle(|_: Add, _| Ok(())).concurrency(1).start().unwrap();

@@ -26,6 +26,8 @@ pub(super) struct Held {
     /// Nobody comes back from waiting for the disk.
     pub(super) disk_hangs: bool,
     pub(super) full: bool,
+    /// How many more failures do not fit the disk.
+    pub(super) failures_refused: usize,
     /// How often somebody has gone to sleep for want of work.
     pub(super) asleep: usize,
     staged: u64,
@@ -83,6 +85,10 @@ impl Twin {
             }
             let follows = matches!(&how, Settle::Ack { follow_ups, .. } if !follow_ups.is_empty());
             if held.full && follows {
+                return Err(Error::new(ErrorKind::Full, "no space left"));
+            }
+            if held.failures_refused > 0 && matches!(how, Settle::Nack { .. }) {
+                held.failures_refused -= 1;
                 return Err(Error::new(ErrorKind::Full, "no space left"));
             }
             let Some((job, _)) = held.jobs.get(&grant.id.0) else { return Ok(None) };

@@ -31,6 +31,7 @@ fn calm() -> View {
         halted: false,
         asked_through: None,
         settled_through: None,
+        oldest_fits: true,
         full_through: None,
     }
 }

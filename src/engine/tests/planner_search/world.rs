@@ -210,6 +210,7 @@ impl World {
             halted: self.halted,
             asked_through: Some(id(asked_through)),
             settled_through: None,
+            oldest_fits: true,
             full_through: full.then_some(id(asked_through)),
         }
     }
