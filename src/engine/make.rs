@@ -36,7 +36,7 @@ impl Core {
         if self.enough_is_prepared() {
             self.full.store(false, Ordering::Release);
             // Perhaps only now, because leases have ended: whoever waits looks again.
-            self.wake_room();
+            planted!(MadeSilently, (), self.wake_room());
             return Ok(false);
         }
         let epoch = self.state.lock().books.totals.epoch;

@@ -119,14 +119,14 @@ impl Core {
         if self.leaves_too_little(state, 0, bytes, class) {
             return false;
         }
-        let head = Entry::new(0, &Record::Totals(state.books.totals));
-        match state.stage.room(bytes, entries_len([&head]), class) {
+        match state.stage.room(bytes, HEAD_BYTES_MAX, class) {
             Room::Here => true,
             Room::Wait => false,
             Room::NextSegment => {
                 state.stage.rotate();
                 self.make.ring();
                 self.compact.ring();
+                let head = Entry::new(0, &Record::Totals(state.books.totals));
                 planted!(TotalsMissingAtTheHead, Lsn(0), self.put(state, 0, &[head], |_, _| {}));
                 true
             }

@@ -535,4 +535,8 @@ faults! {
         "engine::tests::full::p11_a_full_disk_opens_with_all_that_was_running_and_ends_it";
     FullStopsThePool: "rule 10: a failure that does not fit a full disk ends the pool",
         "worker::tests::running::a_failure_that_does_not_fit_a_full_disk_is_told_when_it_does_and_the_pool_goes_on";
+    PoolNeverClaimsAhead: "short jobs cost a claim each",
+        "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
+    PoolForgetsSlowRuns: "rule 11: jobs wait in the pool behind a slow one, and a crash interrupts them all",
+        "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
 }

@@ -1,8 +1,9 @@
 //! The threads of a pool: claiming, running, settling, stopping. The one place in the library that starts worker
 //! threads.
 //!
-//! One idle thread at a time claims, for itself and for the others that are idle; so a pool sends one claim for many
-//! jobs when it is behind, and nobody holds a job he cannot start.
+//! One idle thread at a time claims: for itself, for the others that are idle, and where runs are short for the next
+//! millisecond. So a pool sends one claim for many jobs when it is behind, and a crash interrupts few that had not
+//! started (rule 11; the store gives out alone what must not be interrupted).
 //!
 //! # Invariants
 //! * A grant is in exactly one place: `waiting`, `running`, or with the thread that settles it. Who takes it out of
@@ -31,6 +32,10 @@ use crate::sync::{AtomicBool, Builder, Condvar, JoinHandle, Mutex, MutexGuard};
 
 /// How long claims rest after an error that is not the end.
 const REST: Duration = Duration::from_secs(1);
+/// How much work may wait in the pool for a thread.
+const AHEAD: Duration = Duration::from_millis(1);
+/// And how many jobs.
+const AHEAD_JOBS_MAX: u128 = 256;
 
 pub(super) struct Pool {
     store: Arc<dyn JobStore>,
@@ -54,6 +59,8 @@ pub(super) struct State {
     claiming: bool,
     idle: usize,
     waiting: VecDeque<Arc<Grant>>,
+    /// What a run takes: the longest of the last ones, forgotten by an eighth with each. None yet: no idea.
+    run_takes: Option<Duration>,
     running: BTreeMap<usize, Arc<Grant>>,
     /// Jobs given back that never started here.
     pub(super) released: usize,
@@ -68,6 +75,17 @@ pub(super) struct State {
 impl State {
     pub(super) fn still_running(&self) -> usize {
         self.running.len()
+    }
+
+    fn has_run(&mut self, took: Duration) {
+        let before = self.run_takes.unwrap_or_default();
+        self.run_takes = Some(took.max(planted!(PoolForgetsSlowRuns, Duration::ZERO, before - before / 8)));
+    }
+
+    /// Jobs to claim beyond those that can start now.
+    fn ahead(&self) -> usize {
+        let jobs = self.run_takes.map_or(0, |takes| AHEAD.as_nanos() / takes.as_nanos().max(1));
+        planted!(PoolNeverClaimsAhead, 0, usize::try_from(jobs.min(AHEAD_JOBS_MAX)).unwrap_or(0))
     }
 }
 
@@ -145,7 +163,7 @@ impl Pool {
     /// Claims for every idle thread; waits for work if there is none.
     fn claim(&self, state: &mut MutexGuard<'_, State>, mark: &mut Option<Ticket>) {
         state.claiming = true;
-        let n = state.idle.saturating_add(1);
+        let n = state.idle.saturating_add(1).saturating_add(state.ahead());
         let claimed = MutexGuard::unlocked(state, || self.fetch(n, mark));
         state.claiming = false;
         let claimed = claimed.map(|grants| {
@@ -154,7 +172,7 @@ impl Pool {
                 self.give_back_waiting(state);
             }
             // This thread takes one job; one of the woken ones finds none and claims on.
-            for _ in 0..state.waiting.len() {
+            for _ in 0..state.waiting.len().min(state.idle) {
                 self.work.notify_one();
             }
         });
@@ -183,7 +201,11 @@ impl Pool {
         let mut ran = self.handlers.run(grant, cx);
         let took = clock.monotonic().saturating_sub(since);
         // Given back while it ran: its outcome counts for nothing.
-        self.state.lock().running.remove(&slot)?;
+        {
+            let mut state = self.state.lock();
+            state.has_run(took);
+            state.running.remove(&slot)?;
+        }
         if ran.is_failure() && self.flagged.load(Ordering::SeqCst) {
             ran = Ran::Release;
         }

@@ -239,8 +239,31 @@ fn one_claim_serves_every_idle_thread() {
     }
     // All four threads run at a time, whoever claimed for them.
     (0..4).for_each(|_| hear.recv().unwrap());
+    assert!(store.change(|held| held.asked.iter().all(|n| (1..=4).contains(n))));
     (0..12).for_each(|_| go.send(()).unwrap());
     store.until(|held| held.jobs.is_empty());
-    assert!(store.change(|held| held.asked.iter().all(|n| (1..=4).contains(n))));
     pool.stop(LONG).unwrap();
+}
+
+#[test]
+fn rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead() {
+    let store = Twin::new();
+    let twin = store.clone();
+    let takes = move |job: Add, _: Context| {
+        twin.advance(Duration::from_millis(job.n.into()));
+        Ok(())
+    };
+    let pool = workers(&store).handle(takes).concurrency(1).start().unwrap();
+    store.until(|held| held.asleep == 1);
+    let asked_after = |n: u32| {
+        let before = store.change(|held| held.asleep);
+        store.add("add", &format!(r#"{{"n":{n}}}"#));
+        store.until(|held| held.jobs.is_empty() && held.asleep > before);
+        store.change(|held| held.asked.last().copied())
+    };
+    assert_eq!(asked_after(0), Some(257), "the run took no time");
+    assert_eq!(asked_after(100), Some(1), "one run of 100 ms");
+    assert_eq!(asked_after(0), Some(1), "which is not forgotten at once");
+    pool.stop(LONG).unwrap();
+    assert_eq!(store.change(|held| held.asked.first().copied()), Some(1), "nobody knows yet what a run takes");
 }

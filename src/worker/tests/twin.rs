@@ -56,6 +56,10 @@ impl Twin {
         })
     }
 
+    pub(super) fn advance(&self, by: std::time::Duration) {
+        self.clock.advance(by);
+    }
+
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         let out = change(&mut self.held.lock());
         self.changed.notify_all();
