@@ -253,8 +253,8 @@ impl Core {
         self.push()?;
         match self.log.sync() {
             Ok(durable) => {
-                self.desk.wake_through(durable);
                 self.released();
+                self.desk.wake_through(durable);
                 Ok(())
             }
             Err(cause) => {
