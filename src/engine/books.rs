@@ -113,9 +113,10 @@ impl Books {
     pub(crate) fn job(&mut self, id: JobId, place: Place, filed: &Filed<'_>) -> Result<()> {
         let lane = self.index.lane(&filed.lane);
         let key = key_of(&filed.state, lane, filed.priority);
-        let old = match (filed.cause, self.index.get(id)) {
+        // Of a new job the insertion says whether it stands already: a look-up less.
+        let standing = if filed.cause == Cause::Enqueued { None } else { self.index.get(id) };
+        let old = match (filed.cause, standing) {
             (Cause::Carried, Some(_)) => self.index.relocate(id, place),
-            (Cause::Enqueued, Some(_)) => return Err(disagree(id, "accepted twice")),
             (_, None) => {
                 self.owed.remove(&id);
                 self.index.insert(id, place, filed.careful, key).map_err(|e| mismatch(id, &e))?;

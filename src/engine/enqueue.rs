@@ -5,6 +5,7 @@
 //! * One call is one frame: all of its jobs or none (P4).
 //! * An id is used only below a ceiling whose record is durable (rule 7).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::time::Duration;
@@ -27,8 +28,8 @@ use super::state::State;
 /// A job as a caller hands it in.
 #[derive(Clone)]
 pub(crate) struct NewJob {
-    pub(crate) kind: String,
-    pub(crate) queue: String,
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) queue: Cow<'static, str>,
     pub(crate) priority: i16,
     pub(crate) codec: Codec,
     pub(crate) args: Vec<u8>,
@@ -45,10 +46,10 @@ pub(crate) struct NewJob {
 }
 
 impl NewJob {
-    pub(crate) fn new(kind: impl Into<String>, codec: Codec, args: Vec<u8>) -> Self {
+    pub(crate) fn new(kind: impl Into<Cow<'static, str>>, codec: Codec, args: Vec<u8>) -> Self {
         Self {
             kind: kind.into(),
-            queue: job::QUEUE_DEFAULT.to_owned(),
+            queue: Cow::Borrowed(job::QUEUE_DEFAULT),
             priority: 0,
             codec,
             args,
@@ -101,49 +102,71 @@ impl Enqueued {
     }
 }
 
-/// A job ready to be staged: everything but its id.
-pub(super) struct Prepared {
-    envelope: Envelope,
+/// A job ready to be staged: everything but its id, and of its envelope what the books need.
+pub(crate) struct Prepared {
     entry: Entry,
+    lane: Cow<'static, str>,
+    state: JobState,
+    priority: i16,
+    careful: bool,
+    unique: Option<(u128, bool)>,
 }
 
 impl Prepared {
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
     }
+
+    fn filed(&self) -> Filed<'_> {
+        Filed {
+            cause: Cause::Enqueued,
+            removes: None,
+            lane: Cow::Borrowed(&self.lane),
+            state: self.state,
+            priority: self.priority,
+            careful: self.careful,
+            suspect: false,
+            unique: self.unique,
+        }
+    }
 }
 
 impl Core {
     /// Accepts jobs in one frame. The ticket says when the answer may be given.
     pub(crate) fn enqueue(&self, jobs: Vec<NewJob>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
-        let mut prepared = self.prepare_all(jobs)?;
-        let bytes = entries_len(prepared.iter().map(|job| &job.entry));
+        self.accept(self.prepare_all(jobs.into_iter().map(Ok))?, level)
+    }
+
+    /// The same for jobs that are prepared.
+    pub(crate) fn accept(&self, mut jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
+        let bytes = entries_len(jobs.iter().map(Prepared::entry));
         self.attempt(|state| {
-            if let Some(later) = self.ids_run_short(state, prepared.len()) {
+            if let Some(later) = self.ids_run_short(state, jobs.len()) {
                 return Ok(later);
             }
             if !self.make_room(state, bytes, Class::Ordinary) {
                 return Ok(Try::NoRoom(Class::Ordinary));
             }
-            let (answers, end) =
-                self.stage_new(state, std::mem::take(&mut prepared), Vec::new(), &mut Vec::new(), level)?;
+            let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &[], &mut Vec::new(), level)?;
             Ok(Try::Done((answers, Ticket { lsn: end, level })))
         })
     }
 
-    /// Checks and encodes outside the lock.
-    pub(super) fn prepare_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Prepared>> {
-        if jobs.len() > planted!(BatchLimitOffByOne, BATCH_JOBS_MAX + 1, BATCH_JOBS_MAX) {
-            return Err(Error::too_large(format!(
-                "jobs={}: one call takes at most {BATCH_JOBS_MAX}; split it",
-                jobs.len()
-            )));
-        }
+    /// Checks and encodes outside the lock, one after the other: of a large batch only the bytes are kept.
+    pub(crate) fn prepare_all(&self, jobs: impl Iterator<Item = Result<NewJob>>) -> Result<Vec<Prepared>> {
         let now = self.clock.now_ms();
         let mut bytes = 0;
-        let mut prepared = Vec::with_capacity(jobs.len());
+        let mut prepared = Vec::with_capacity(jobs.size_hint().0.min(BATCH_JOBS_MAX));
+        let mut envelope = Envelope::new(String::new(), now);
         for job in jobs {
-            let job = self.prepare(job, now)?;
+            let job = job?;
+            if prepared.len() >= planted!(BatchLimitOffByOne, BATCH_JOBS_MAX + 1, BATCH_JOBS_MAX) {
+                return Err(Error::too_large(format!(
+                    "jobs={} and perhaps more: one call takes at most {BATCH_JOBS_MAX}; split it",
+                    prepared.len() + 1
+                )));
+            }
+            let job = self.prepare(job, now, &mut envelope)?;
             bytes += job.entry.body.bytes().len();
             prepared.push(job);
         }
@@ -157,7 +180,8 @@ impl Core {
         Ok(prepared)
     }
 
-    fn prepare(&self, job: NewJob, now: Millis) -> Result<Prepared> {
+    /// `envelope` lends its buffers; everything a new job may say of itself is set.
+    fn prepare(&self, job: NewJob, now: Millis, envelope: &mut Envelope) -> Result<Prepared> {
         let max = self.scaled.payload_bytes_max;
         if job.args.len() > planted!(ArgsLimitOffByOne, max + 1, max) {
             return Err(Error::too_large(format!(
@@ -166,32 +190,37 @@ impl Core {
                 job.kind
             )));
         }
-        let state = match job.run_at {
+        envelope.state = match job.run_at {
             _ if job.hold => JobState::Held,
             Some(run_at) if run_at > now && !planted!(RunAtIgnored) => JobState::Scheduled { run_at },
             _ => JobState::Ready,
         };
-        let unique = job.unique.map(|key| Unique {
+        envelope.unique = job.unique.map(|key| Unique {
             hash: unique_hash(&self.identity.hash_key, &job.kind, &key),
             key,
             scope: Scope::Live,
         });
-        let mut envelope = Envelope::new(job.kind, now);
-        envelope.queue = job.queue;
+        copy_text(&job.kind, &mut envelope.kind);
+        copy_text(&job.queue, &mut envelope.queue);
         envelope.priority = planted!(PriorityForgotten, 0, job.priority);
         envelope.codec = job.codec;
-        envelope.state = state;
         envelope.run_at = job.run_at;
         envelope.max_attempts = job.max_attempts;
-        envelope.unique = unique;
         envelope.timeout_ms = job.timeout.map(millis);
         envelope.expires_at = job.expires_at;
         envelope.backoff = job.backoff;
         envelope.tags = job.tags;
         envelope.metadata = job.metadata;
         envelope.keep_result_ms = job.keep_result.map(millis);
-        let body = job::encode_job(&envelope, Cause::Enqueued, None, &job.args);
-        Ok(Prepared { envelope, entry: Entry::job(0, body) })
+        Ok(Prepared {
+            entry: Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args)),
+            // A new job has no limit key: its lane is its queue.
+            lane: job.queue,
+            state: envelope.state,
+            priority: envelope.priority,
+            careful: envelope.careful(),
+            unique: envelope.key_claim(),
+        })
     }
 
     /// Raises the ceiling in time. `Some`: the usable ids do not suffice, come back when this is done.
@@ -231,67 +260,42 @@ impl Core {
     pub(super) fn stage_new(
         &self,
         state: &mut State,
-        jobs: Vec<Prepared>,
-        others: Vec<Entry>,
+        mut jobs: Vec<Prepared>,
+        others: &[Entry],
         other_places: &mut Vec<Place>,
         level: Durability,
     ) -> Result<(Vec<Enqueued>, Lsn)> {
-        let before = others.len();
-        let mut entries = others;
-        let mut accepted: Vec<(JobId, Envelope)> = Vec::with_capacity(jobs.len());
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut batch_keys: HashMap<u128, JobId> = HashMap::new();
-        for Prepared { envelope, mut entry } in jobs {
-            let hash = envelope.unique.as_ref().map(|unique| unique.hash);
-            let standing =
-                hash.and_then(|hash| state.books.index.unique(hash).or_else(|| batch_keys.get(&hash).copied()));
-            if let Some(existing) = standing {
-                answers.push(Enqueued::duplicate(existing));
-                continue;
-            }
-            let id = JobId(state.next_id + accepted.len() as u64);
-            if let Some(hash) = hash {
-                planted!(BatchBlindToItsOwnKeys, None, batch_keys.insert(hash, id));
-            }
-            entry.id = id.0;
-            entries.push(entry);
-            accepted.push((id, envelope));
-            answers.push(Enqueued::new(id));
-        }
-        if entries.is_empty() {
+        let answers = number(state, &mut jobs);
+        if jobs.is_empty() && others.is_empty() {
             return Ok((answers, planted!(DuplicateBeforeDurable, Lsn(0), state.stage.tail())));
         }
-        let mut places: Vec<Place> = Vec::with_capacity(accepted.len());
-        let end = self.put(
-            state,
-            0,
-            &entries,
-            |at, place| {
-                if at < before { other_places.push(place) } else { places.push(place) }
-            },
-        );
-        self.file_new(state, &accepted, &places, end, level)?;
+        let mut places: Vec<Place> = Vec::with_capacity(jobs.len());
+        let entries = others.iter().chain(jobs.iter().map(Prepared::entry));
+        let end = self.put_refs(state, 0, entries, |at, place| {
+            if at < others.len() { other_places.push(place) } else { places.push(place) }
+        });
+        self.file_new(state, &jobs, &places, end, level)?;
         Ok((answers, end))
     }
 
     fn file_new(
         &self,
         state: &mut State,
-        accepted: &[(JobId, Envelope)],
+        jobs: &[Prepared],
         places: &[Place],
         end: Lsn,
         level: Durability,
     ) -> Result<()> {
-        for ((id, envelope), place) in accepted.iter().zip(places) {
-            let filed = Filed::of(Cause::Enqueued, None, envelope);
-            state.books.job(*id, *place, &filed).inspect_err(|e| self.log.poison(e))?;
-            if let JobState::Scheduled { run_at } = envelope.state {
+        for (job, place) in jobs.iter().zip(places) {
+            state.books.job(JobId(job.entry.id), *place, &job.filed()).inspect_err(|e| self.log.poison(e))?;
+            if let JobState::Scheduled { run_at } = job.state {
                 self.ring_upkeep_before(state, run_at);
             }
         }
-        if let (Some((first, _)), Some((last, _))) = (accepted.first(), accepted.last()) {
+        if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
+            let (first, last) = (JobId(first.entry.id), JobId(last.entry.id));
             state.next_id = last.0 + 1;
-            state.unreached.add(*first, *last, end, level);
+            state.unreached.add(first, last, end, level);
         }
         Ok(())
     }
@@ -303,6 +307,35 @@ impl Core {
             self.wake_work();
         }
     }
+}
+
+/// Gives the jobs their ids, and takes out those whose unique key is held: by a live job, or by one before them.
+fn number(state: &State, jobs: &mut Vec<Prepared>) -> Vec<Enqueued> {
+    let mut answers = Vec::with_capacity(jobs.len());
+    let mut next = state.next_id;
+    let mut batch_keys: HashMap<u128, JobId> = HashMap::new();
+    jobs.retain_mut(|job| {
+        let hash = job.unique.map(|(hash, _)| hash);
+        let standing = hash.and_then(|hash| state.books.index.unique(hash).or_else(|| batch_keys.get(&hash).copied()));
+        if let Some(existing) = standing {
+            answers.push(Enqueued::duplicate(existing));
+            return false;
+        }
+        let id = JobId(next);
+        next += 1;
+        if let Some(hash) = hash {
+            planted!(BatchBlindToItsOwnKeys, None, batch_keys.insert(hash, id));
+        }
+        job.entry.id = id.0;
+        answers.push(Enqueued::new(id));
+        true
+    });
+    answers
+}
+
+fn copy_text(from: &str, to: &mut String) {
+    to.clear();
+    to.push_str(from);
 }
 
 /// 128 bits of kind and key under the directory's own hash key (rule 22).

@@ -80,7 +80,7 @@ impl Core {
     }
 
     fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
-        let mut jobs = self.prepare_all(follow_ups)?;
+        let mut jobs = self.prepare_all(follow_ups.into_iter().map(Ok))?;
         check_cells(cells)?;
         // What must be possible on a full disk is the bare end, for which every lease keeps room; what it brings along
         // is new work (rule 10).
@@ -104,11 +104,10 @@ impl Core {
             if !self.make_room(state, bytes, class) {
                 return Ok(Try::NoRoom(class));
             }
-            let others = std::mem::take(&mut entries);
             let mut places: Vec<Place> = Vec::with_capacity(fixed);
             // The end first: a follow-up may take over the unique key its parent held.
             self.file_end(state, grant.id, &ended)?;
-            let end = self.stage_new(state, std::mem::take(&mut jobs), others, &mut places, Durability::Sync)?.1;
+            let end = self.stage_new(state, std::mem::take(&mut jobs), &entries, &mut places, Durability::Sync)?.1;
             for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
                 planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
             }

@@ -7,11 +7,16 @@ use super::job::Job;
 use crate::error::{Error, Result};
 use crate::job::Codec;
 
+/// Most args are shorter: their buffer never moves while they are written.
+const ARGS_BYTES: usize = 512;
+
 /// The JSON of `args`.
 pub(super) fn encode_args<J: Job + Serialize + ?Sized>(args: &J) -> Result<Vec<u8>> {
-    serde_json::to_vec(args).map_err(|e| {
+    let mut json = Vec::with_capacity(ARGS_BYTES);
+    serde_json::to_writer(&mut json, args).map_err(|e| {
         Error::invalid(format!("args of kind={:?} cannot be written as JSON: {e}; nothing was enqueued", J::KIND))
-    })
+    })?;
+    Ok(json)
 }
 
 /// Args read back. The message names the place, never the bytes.

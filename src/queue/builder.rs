@@ -69,7 +69,7 @@ impl JobBuilder {
 
     /// A job of `kind` whose args are these bytes, written in `codec`. Nobody looks at the bytes here.
     pub fn raw(kind: &str, args: Vec<u8>, codec: Codec) -> Self {
-        Self::start(Ok(NewJob::new(kind, codec, args)), Detached)
+        Self::start(Ok(NewJob::new(kind.to_owned(), codec, args)), Detached)
     }
 }
 
@@ -79,7 +79,7 @@ impl<'b> JobBuilder<&'b Backlog> {
     }
 
     pub(super) fn raw_on(backlog: &'b Backlog, kind: &str, args: Vec<u8>, codec: Codec) -> Self {
-        Self::start(Ok(NewJob::new(kind, codec, args)), backlog)
+        Self::start(Ok(NewJob::new(kind.to_owned(), codec, args)), backlog)
     }
 
     /// Enqueues the job; returns once it has reached its [`durability`](Self::durability).
@@ -114,7 +114,7 @@ impl<On> JobBuilder<On> {
 
     /// The queue it waits in. Default: [`Job::QUEUE`].
     pub fn queue(self, name: impl Into<String>) -> Self {
-        self.set(|job| job.queue = name.into())
+        self.set(|job| job.queue = name.into().into())
     }
 
     /// Higher runs first within a queue. Default: [`Job::PRIORITY`].
@@ -210,7 +210,7 @@ impl<On> std::fmt::Debug for JobBuilder<On> {
 
 fn typed<J: Job + Serialize + ?Sized>(args: &J) -> Result<NewJob> {
     let mut job = NewJob::new(J::KIND, Codec::Json, encode_args(args)?);
-    J::QUEUE.clone_into(&mut job.queue);
+    job.queue = J::QUEUE.into();
     job.priority = J::PRIORITY;
     job.max_attempts = J::MAX_ATTEMPTS;
     job.backoff = J::BACKOFF;

@@ -9,8 +9,8 @@ use super::builder::JobBuilder;
 use super::check;
 use super::job::Job;
 use super::pending::Enqueueing;
+use crate::engine::Ticket;
 use crate::engine::{Durability, Enqueued};
-use crate::engine::{NewJob, Ticket};
 use crate::error::Result;
 use crate::job::Codec;
 
@@ -77,11 +77,11 @@ impl Backlog {
             check::batch(n.saturating_add(1), bytes, limits)?;
             Ok(job)
         });
-        let jobs = jobs.collect::<Result<Vec<NewJob>>>()?;
-        if jobs.is_empty() {
+        let prepared = self.shared.engine.prepare_all(jobs)?;
+        if prepared.is_empty() {
             return Ok(Vec::new());
         }
-        let (accepted, ticket) = self.shared.engine.enqueue(jobs, level)?;
+        let (accepted, ticket) = self.shared.engine.accept(prepared, level)?;
         self.shared.engine.wait(ticket)?;
         Ok(accepted)
     }

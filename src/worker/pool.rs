@@ -79,7 +79,8 @@ impl State {
 
     fn has_run(&mut self, took: Duration) {
         let before = self.run_takes.unwrap_or_default();
-        self.run_takes = Some(took.max(planted!(PoolForgetsSlowRuns, Duration::ZERO, before - before / 8)));
+        self.run_takes =
+            Some(took.max(planted!(PoolForgetsSlowRuns, Duration::ZERO, before.saturating_sub(before / 8))));
     }
 
     /// Jobs to claim beyond those that can start now.

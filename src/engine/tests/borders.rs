@@ -107,7 +107,7 @@ fn rule_22_a_batch_sees_its_own_keys_and_jobs_of_two_kinds_do_not_share_theirs()
     let engine = world.open();
     let keyed = |kind: &str| {
         let mut new = job("keyed");
-        new.kind = kind.to_owned();
+        new.kind = kind.to_owned().into();
         new.unique = Some("sale:7".into());
         new
     };

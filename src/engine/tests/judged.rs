@@ -91,7 +91,7 @@ pub(super) fn token(grant: &Grant) -> (u64, u64) {
 
 pub(super) fn told(job: &NewJob, level: Durability) -> oracle::NewJob {
     oracle::NewJob {
-        queue: job.queue.clone(),
+        queue: job.queue.to_string(),
         priority: job.priority,
         unique: job.unique.clone(),
         run_at: job.run_at.map(|at| at.0),

@@ -34,6 +34,7 @@ pub(in crate::index) struct Lanes {
     by_name: HashMap<Arc<str>, LaneId>,
     dirty: Vec<LaneId>,
     totals: [u64; 6],
+    asked_last: u32,
 }
 
 /// A phase's place in counts.
@@ -43,7 +44,12 @@ pub(in crate::index) fn slot(phase: Phase) -> usize {
 
 impl Lanes {
     pub(in crate::index) fn intern(&mut self, name: &str) -> LaneId {
+        // Jobs of one queue come in a row.
+        if self.name(LaneId(self.asked_last)) == Some(name) {
+            return LaneId(self.asked_last);
+        }
         if let Some(lane) = self.by_name.get(name) {
+            self.asked_last = lane.0;
             return *lane;
         }
         // Four billion lane names do not fit the memory of the machines this runs on.
