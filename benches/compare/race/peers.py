@@ -60,6 +60,14 @@ PEERS = [
         remark="A dead worker's jobs come back after the visibility timeout, 300 s by default.",
     ),
     Peer(
+        "apalis", "apalis-sqlite 1.0", "apalis", "SQLite WAL, `synchronous=FULL` by connect options, no `setup`",
+        remark="It polls, ten jobs at a time.",
+    ),
+    Peer(
+        "rustqueue", "rustqueue 0.3", "rustqueue", "redb, `RedbDurability::Immediate`",
+        remark="Jobs of a dead process come back when they count as stalled, after 30 s by default.",
+    ),
+    Peer(
         "redis", "Redis 7 lists", "wire", "`appendonly yes`, `appendfsync always`", server="redis-server", port=46379,
         remark="Lists and a client of our own: `RPUSH`, `BLMOVE`, `LREM`; no retries, schedules or leases.",
     ),
@@ -76,8 +84,8 @@ PEERS = [
 
 LEFT_OUT = {
     "Sidekiq on Redis": "its client is Ruby, and the command line here is Rust; no client written",
-    "apalis-sqlite 1.0": "no client written",
-    "rustqueue 0.3": "no client written",
+    "Delayed Job": "its client is Ruby too",
+    "RabbitMQ": "no client written",
 }
 
 

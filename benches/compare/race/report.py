@@ -15,6 +15,9 @@ SPELLS = {
 REASONS = {
     "floor": "the floor: a lower bound without jobs",
     "size": "backlog keeps segments of 32 MiB prepared, whatever is in them: it costs space while the queue is short",
+    "reopen": "after a kill an open writes zeros behind the last frame to the end of a segment of 32 MiB, since the page "
+    "cache may show what the disk has not; and it opens its index",
+    "in flight": "the same",
 }
 
 
