@@ -68,7 +68,10 @@ impl Core {
     /// Inline: makes room for the class or says why not. On a full disk closing records get what compaction frees.
     pub(super) fn make_for(&self, class: Class) -> Result<()> {
         match self.make_step() {
-            Err(full) if full.kind() == ErrorKind::Full && matches!(class, Class::Closing | Class::Growing) => {
+            Err(full)
+                if full.kind() == ErrorKind::Full
+                    && matches!(class, Class::Closing | Class::Growing | Class::Ending) =>
+            {
                 self.make_from_freed()
             }
             made => made.map(drop),

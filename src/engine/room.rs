@@ -42,7 +42,7 @@ impl Core {
         let ends = owed_to_ends(state, granted).saturating_add(bytes as u64);
         match class {
             _ if planted!(CarrierCornered) => false,
-            Class::Ordinary | Class::Carrying => false,
+            Class::Ordinary | Class::Ending | Class::Carrying => false,
             Class::Closing => self.left(state) < ends.saturating_add(self.carrying(state)).saturating_add(segment / 8),
             Class::Growing => {
                 // More runs begin only where those under way could fail and come back.

@@ -84,7 +84,7 @@ impl Core {
         check_cells(cells)?;
         // What must be possible on a full disk is the bare end, for which every lease keeps room; what it brings along
         // is new work (rule 10).
-        let class = if jobs.is_empty() && cells.is_empty() { Class::Carrying } else { Class::Ordinary };
+        let class = if jobs.is_empty() && cells.is_empty() { Class::Ending } else { Class::Ordinary };
         let ended = self.ended_in_flight(&grant.envelope, Ending::Completed);
         let fixed = 1 + cells.len();
         let mut entries = Vec::with_capacity(fixed);
@@ -140,7 +140,7 @@ impl Core {
     fn change_in_flight(&self, grant: &Grant, envelope: &Envelope, event: &Event, wish: bool) -> Result<Changed> {
         let change = self.change_of(envelope, event, &grant.args)?;
         let bytes = entries_len([&change.entry(grant.id)]);
-        let class = change.class();
+        let class = if matches!(change, Change::End(_)) { Class::Ending } else { change.class() };
         self.attempt(|state| {
             match held(state, grant.id, grant.token) {
                 None => return Ok(Try::Done(Changed::Done(None))),

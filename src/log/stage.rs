@@ -34,8 +34,10 @@ pub(crate) enum Class {
     Closing,
     /// Accepted work that goes on and takes more room than before: the same, of which the engine has it leave more.
     Growing,
-    /// Compaction, which frees what it writes, and the end of what runs: may use all of it. Else closing records take
-    /// the room without which nothing can be freed any more.
+    /// The end of what runs, for which every lease keeps room: may use all of it.
+    Ending,
+    /// Compaction, which frees what it writes: may use all of it. Else closing records take the room without which
+    /// nothing can be freed any more.
     Carrying,
 }
 
@@ -128,7 +130,7 @@ impl Stage {
         let kept = match class {
             Class::Ordinary => RESERVE,
             Class::Closing | Class::Growing => planted!(ClosingTakesTheLast, 0, RESERVE - 1),
-            Class::Carrying => 0,
+            Class::Ending | Class::Carrying => 0,
         };
         if prepared < kept && !planted!(EnqueueTakesReserve) {
             return Room::Wait;
