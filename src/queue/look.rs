@@ -48,7 +48,8 @@ impl Backlog {
     /// crash too) makes it cancelled.
     ///
     /// # Errors
-    /// `Poisoned`, `Closed`: nothing was done. `Unknown`: the disk failed while this call waited.
+    /// `Full` (the disk, and what runs needs the rest of it), `Poisoned`, `Closed`: nothing was done. `Unknown`: the disk
+    /// failed while this call waited.
     pub fn cancel(&self, id: JobId) -> Result<Cancelled> {
         let (answer, ticket) = self.shared.engine.cancel(id)?;
         self.shared.engine.wait(ticket)?;

@@ -113,6 +113,10 @@ impl WorkersBuilder {
 
     /// How many jobs run at a time, each on a thread of its own; 1 to [`CONCURRENCY_MAX`](Self::CONCURRENCY_MAX).
     /// Default: as many as the machine runs threads.
+    ///
+    /// Where runs are short the pool also claims the next jobs ahead: up to a millisecond of work and 256 jobs, which
+    /// are in flight while they wait. If the process dies then, that attempt of theirs counts as interrupted; jobs
+    /// that crashed before, and last attempts, are never among them.
     pub fn concurrency(mut self, threads: usize) -> Self {
         self.concurrency = Some(threads);
         self
