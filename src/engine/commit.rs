@@ -1,7 +1,8 @@
 //! Group commit: who waits for which position, and the one committer that makes positions durable.
 //!
 //! # Invariants
-//! * One committer (rule 8): nobody leads, nothing is handed over. Every path ends with all waiters answered.
+//! * One committer (rule 8), or while it sleeps one thread that waits anyway; never a task, which nobody may poll. What
+//!   was asked for meanwhile goes back to the committer. Every path ends with all waiters answered.
 //! * A waiter is registered before the mark is read again, so a mark raised in between is seen by one of the two.
 //! * Wakers run outside every lock and cannot unwind into the committer.
 
@@ -46,6 +47,8 @@ struct Waiting {
     /// By position, then by order of arrival.
     by_lsn: BTreeMap<(Lsn, u64), Waiter>,
     arrivals: u64,
+    /// How many the last turn answered.
+    answered: usize,
 }
 
 /// What the committer is asked for.
@@ -55,7 +58,7 @@ struct Wanted {
     sync_to: Lsn,
     /// Something was staged that nobody waits for.
     lazy: bool,
-    /// Asleep: a wish to sync must ring.
+    /// Asleep, and nobody leads: a wish to sync must ring.
     idle: bool,
     /// Asleep under the lazy timer, or awake: staging need not ring. So a stream of verbs costs one wake each, not two.
     timed: bool,
@@ -90,6 +93,41 @@ impl Desk {
         }
     }
 
+    /// The caller may commit in the committer's place, which saves waking it: it sleeps, and nobody else leads. Where
+    /// many wait it would take a sync for itself, and they another.
+    pub(super) fn take_lead(&self) -> bool {
+        let crowded = self.waiting.lock().answered > 1;
+        let mut wanted = self.wanted.lock();
+        let leads = wanted.idle && !wanted.stop && !crowded;
+        if leads {
+            wanted.idle = false;
+            wanted.lazy = false;
+        }
+        leads
+    }
+
+    /// What was asked for meanwhile is the committer's, unless the leader's commit covers it.
+    pub(super) fn end_lead(&self, durable: Lsn) {
+        let mut wanted = self.wanted.lock();
+        wanted.idle = true;
+        let asked = wanted.sync_to > durable || (wanted.lazy && !wanted.timed);
+        if asked && !planted!(LeaderForgetsTheOthers) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Whether the committer sleeps until somebody rings.
+    #[cfg(test)]
+    pub(super) fn is_asleep(&self) -> bool {
+        let wanted = self.wanted.lock();
+        wanted.idle && !wanted.timed
+    }
+
+    #[cfg(test)]
+    pub(super) fn was_asked(&self, lsn: Lsn) -> bool {
+        self.wanted.lock().sync_to >= lsn
+    }
+
     pub(crate) fn stop(&self) {
         self.wanted.lock().stop = true;
         self.bell.notify_one();
@@ -117,7 +155,9 @@ impl Desk {
             let mut waiting = self.waiting.lock();
             let behind = planted!(WakeShortOfTheMark, lsn.0, lsn.0.saturating_add(1));
             let later = waiting.by_lsn.split_off(&(Lsn(behind), 0));
-            std::mem::replace(&mut waiting.by_lsn, later)
+            let covered = std::mem::replace(&mut waiting.by_lsn, later);
+            waiting.answered = covered.len();
+            covered
         };
         for waiter in covered.into_values() {
             match waiter {
@@ -178,6 +218,14 @@ impl Core {
     }
 
     fn wait_seated(&self, ticket: Ticket) -> Result<()> {
+        if self.desk.take_lead() {
+            // A failure has poisoned the log and answered everybody; it is told below.
+            let _ = self.commit_step();
+            self.desk.end_lead(self.log.durable());
+            if self.reached(ticket) {
+                return Ok(());
+            }
+        }
         let seat = Arc::new(Seat::default());
         self.desk.register(ticket.lsn, Waiter::Thread(Arc::clone(&seat)));
         self.desk.ask_sync(ticket.lsn);

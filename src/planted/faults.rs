@@ -539,4 +539,6 @@ faults! {
         "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
     PoolForgetsSlowRuns: "rule 11: jobs wait in the pool behind a slow one, and a crash interrupts them all",
         "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
+    LeaderForgetsTheOthers: "rule 8: who asked while another led waits for ever",
+        "engine::tests::waiting::rule_8_who_asks_while_another_leads_is_answered_by_the_committer";
 }

@@ -81,6 +81,25 @@ fn a_thread_that_waits_for_exactly_the_synced_position_is_woken() {
 }
 
 #[test]
+fn rule_8_who_asks_while_another_leads_is_answered_by_the_committer() {
+    let world = World::new(52);
+    let engine = open(&world);
+    // Under its timer it would look by itself: let that run out.
+    while !engine.desk.is_asleep() {
+        world.clock.advance(Duration::from_secs(1));
+        std::thread::yield_now();
+    }
+    assert!(engine.desk.take_lead() && !engine.desk.take_lead(), "one leads");
+    let ticket = stage(&engine, "beside", Durability::Sync);
+    let answer = beside(&engine, move |core| core.wait(ticket));
+    while !engine.desk.was_asked(ticket.lsn) {
+        std::thread::yield_now();
+    }
+    engine.desk.end_lead(engine.log.durable());
+    answer.recv_timeout(LONG).expect("it was forgotten").unwrap();
+}
+
+#[test]
 fn a_task_is_ready_only_behind_its_sync_and_is_woken_by_it() {
     let world = World::new(41);
     let engine = open(&world);
