@@ -122,6 +122,27 @@ pub(crate) fn start_latencies(backlog: &Backlog, work: &Work, times: usize) -> O
     Ok(latencies)
 }
 
+/// From the moment at which a scheduled job is due to the start of its handler, each time the only one. An early start is
+/// an error.
+pub(crate) fn due_latenesses(backlog: &Backlog, work: &Work, times: usize) -> Outcome<Vec<Duration>> {
+    const QUEUE: &str = "latency";
+    let (tell, heard) = sync_channel(1);
+    let handler = move |_: Work, _: Context| Ok(tell.send(SystemTime::now())?);
+    let workers = backlog.workers().queues([QUEUE]).handle(handler).start()?;
+    let (mut late, mut random) = (Vec::with_capacity(times), fastrand::Rng::with_seed(1));
+    for _ in 0..times {
+        let completed = backlog.counts().completed;
+        // What is stored is whole milliseconds, rounded up.
+        let lead = Duration::from_micros(random.u64(3_000..9_000));
+        let run_at = SystemTime::now() + lead;
+        backlog.job(work).queue(QUEUE).run_at(run_at).enqueue()?;
+        late.push(heard.recv_timeout(PATIENCE)?.duration_since(run_at).map_err(|_| "a job ran before it was due")?);
+        become_idle(backlog, completed)?;
+    }
+    workers.stop(PATIENCE)?;
+    Ok(late)
+}
+
 /// Waits until the ack is on disk and the workers wait again.
 fn become_idle(backlog: &Backlog, completed: u64) -> Outcome<()> {
     while backlog.counts().completed == completed {

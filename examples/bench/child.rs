@@ -76,10 +76,9 @@ pub(crate) fn run(words: &[OsString]) -> Outcome<()> {
         Some("reopen") => opener(dir, false),
         Some("reopen and close") => opener(dir, true),
         Some("settle") => settler(dir, jobs),
-        Some("take turns") => {
-            let ratio = deep::turns(dir)?;
-            answer(&[("ratio", ratio)])
-        }
+        Some("take turns") => answer(&[("ratio", deep::turns(dir, jobs, deep::Line::Even)?)]),
+        Some("take mixed turns") => answer(&[("ratio", deep::turns(dir, jobs, deep::Line::Mixed)?)]),
+        Some("due") => answer(&[("rate", deep::due_rate(dir, jobs)?)]),
         _ => Err("no such role".into()),
     }
 }

@@ -73,6 +73,14 @@ pub(crate) fn after_kills(dir: &Path, jobs: usize, [ms, rss]: [&'static str; 2],
     Ok(())
 }
 
+/// The same once, in ms.
+pub(crate) fn once(dir: &Path, jobs: usize) -> Outcome<f64> {
+    let opened = reopen("reopen", dir, jobs, false)?;
+    let ms = opened.get("ms")?;
+    opened.kill()?;
+    Ok(ms)
+}
+
 /// The figure means nothing if a job is missing, or if the last stop was not of the kind that is measured.
 fn reopen(role: &str, dir: &Path, jobs: usize, clean: bool) -> Outcome<Running> {
     let opened = Running::start(role, dir, jobs)?;

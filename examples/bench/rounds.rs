@@ -6,7 +6,7 @@ use std::time::Duration;
 use backlog::Backlog;
 
 use crate::common::{
-    BATCH, Floor, JOB_BYTES, Outcome, Work, cycle, drain, due, enqueue_batch_rate, enqueue_rate,
+    BATCH, Floor, JOB_BYTES, Outcome, Work, cycle, drain, due, due_latenesses, enqueue_batch_rate, enqueue_rate,
     enqueue_raw_batch_rate, fill, fresh_batches_rate, percentile, raw, start_latencies, works,
 };
 use crate::figures::Figures;
@@ -17,7 +17,7 @@ pub(crate) const ROUNDS: usize = 5;
 
 /// How long each measurement lasts that is not of a number of jobs.
 const SPELL: Duration = Duration::from_millis(400);
-/// Jobs enqueued one by one onto an idle backlog in each round.
+/// Jobs enqueued, and jobs scheduled, one by one onto an idle backlog in each round.
 const STARTS: usize = 100;
 /// A directory that did not change for so long has nothing going on beside the work.
 const QUIET: Duration = Duration::from_millis(300);
@@ -37,6 +37,7 @@ struct Bench {
     lead: Duration,
     syncs: Vec<Duration>,
     starts: Vec<Duration>,
+    late: Vec<Duration>,
 }
 
 pub(crate) fn measure(place: &Place, jobs: usize, figures: &mut Figures) -> Outcome<()> {
@@ -54,6 +55,7 @@ pub(crate) fn measure(place: &Place, jobs: usize, figures: &mut Figures) -> Outc
         lead: Duration::from_millis(500),
         syncs: Vec::new(),
         starts: Vec::new(),
+        late: Vec::new(),
     };
     bench.warm_up()?;
     for round in 1..=ROUNDS {
@@ -99,6 +101,7 @@ impl Bench {
         self.rest()?;
         let work = self.works.first().ok_or("no job")?;
         self.starts.extend(start_latencies(&self.worked, work, STARTS)?);
+        self.late.extend(due_latenesses(&self.worked, work, STARTS)?);
         Ok(())
     }
 
@@ -138,5 +141,7 @@ impl Bench {
         figures.add("fdatasync_p99", ms(&self.syncs, 99));
         figures.add("start_latency_p50", ms(&self.starts, 50));
         figures.add("start_latency_p99", ms(&self.starts, 99));
+        figures.add("due_lateness_p50", ms(&self.late, 50));
+        figures.add("due_lateness_p99", ms(&self.late, 99));
     }
 }

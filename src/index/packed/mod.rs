@@ -25,6 +25,7 @@ mod iter;
 mod leaf;
 mod open;
 mod saving;
+mod splice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -45,6 +46,9 @@ pub(super) trait Layout: Debug {
     type Value: Copy + PartialEq + Debug;
     /// Entries a leaf may hold.
     const LEAF_ENTRIES_MAX: usize = 250;
+
+    /// Whether keys come in no order, each to another leaf: then an insert leaves a closed leaf closed.
+    const SCATTERED: bool = false;
 
     /// The key as bytes that sort as the keys do.
     fn key_bytes(key: Self::Key) -> Box<[u8]>;
@@ -80,6 +84,8 @@ pub(super) struct Packed<L: Layout> {
     /// Buffers of closed leaves, to be used again.
     spare: Vec<VecDeque<(L::Key, L::Value)>>,
     scratch: Vec<u8>,
+    /// The closed leaf that took the last insert.
+    spliced: Option<L::Key>,
 }
 
 impl<L: Layout> Packed<L> {
@@ -97,6 +103,7 @@ impl<L: Layout> Packed<L> {
             leaf_max: leaf_max.clamp(2, L::LEAF_ENTRIES_MAX),
             spare: Vec::new(),
             scratch: Vec::new(),
+            spliced: None,
         }
     }
 
@@ -118,6 +125,11 @@ impl<L: Layout> Packed<L> {
     /// False, and nothing changed, if the key is there already.
     #[inline]
     pub(super) fn insert(&mut self, key: L::Key, value: L::Value) -> bool {
+        if L::SCATTERED
+            && let Some(inserted) = self.insert_closed(key, value)
+        {
+            return inserted;
+        }
         self.edit(key, |entries| {
             if entries.back().is_none_or(|last| last.0 < key) {
                 entries.push_back((key, value));

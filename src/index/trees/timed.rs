@@ -29,8 +29,9 @@ pub(in crate::index) struct Timed;
 impl Layout for Timed {
     type Key = TimeKey;
     type Value = Waiting;
-    /// Random times open another leaf with every insert.
+    /// Random times meet another leaf with every insert.
     const LEAF_ENTRIES_MAX: usize = 128;
+    const SCATTERED: bool = true;
 
     fn key_bytes((at, id): TimeKey) -> Box<[u8]> {
         let mut bytes = Vec::with_capacity(16);
@@ -68,6 +69,7 @@ impl Layout for Timed {
         }
     }
 
+    #[inline]
     fn decode(before: &(TimeKey, Waiting), from: &mut Reader<'_>) -> Option<(TimeKey, Waiting)> {
         let head = from.varint()?;
         let mut step = head >> 1;

@@ -4,7 +4,7 @@
 //! entry: n u8 | step from the hash before, n bytes LE | id, signed step varint      key: hash u128 BE
 //! ```
 //! Hashes are random, so a step is some 14 bytes; with the id about 20 bytes a key. Leaves are small, because every
-//! insert opens another one.
+//! insert meets another one.
 
 use super::super::packed::Layout;
 use super::super::varint::{self, Reader};
@@ -16,6 +16,7 @@ impl Layout for Uniques {
     type Key = u128;
     type Value = u64;
     const LEAF_ENTRIES_MAX: usize = 80;
+    const SCATTERED: bool = true;
 
     fn key_bytes(key: u128) -> Box<[u8]> {
         Box::new(key.to_be_bytes())
@@ -37,6 +38,7 @@ impl Layout for Uniques {
         varint::put(out, varint::zigzag(before.1, item.1));
     }
 
+    #[inline]
     fn decode(before: &(u128, u64), from: &mut Reader<'_>) -> Option<(u128, u64)> {
         let used = usize::from(from.byte()?);
         let mut step = [0; 16];
