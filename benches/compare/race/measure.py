@@ -74,7 +74,7 @@ def syncs_per_job(peer: Peer, what: str, **options) -> float:
     with Running(peer, folder) as running:
         if peer.server:
             ask(peer, "enqueue", folder, jobs=0)  # until it answers
-        attach = servers.with_children(running.process.pid) if running.process else []
+        attach = running.server.pids() if running.server else []
         calls, answer = counted(peer.command(what, folder, **options), attach, folder)
         return max(0, calls - opening) / max(1, answer["jobs"])
 
@@ -101,8 +101,7 @@ class Lines:
             return self.some.wait_for(lambda: enough(self.ids), seconds)
 
     def kill(self) -> set:
-        self.process.kill()
-        self.process.wait()
+        servers.crash(self.process)
         self.reader.join()
         return self.ids
 

@@ -14,7 +14,8 @@ const HEADER_BYTES: usize = 4096;
 pub(crate) fn bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir.join("jobs/log")) else { return 0 };
     let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let named = |file: &&PathBuf, what: fn(&str) -> bool| file.file_name().and_then(|name| name.to_str()).is_some_and(what);
+    let named =
+        |file: &&PathBuf, what: fn(&str) -> bool| file.file_name().and_then(|name| name.to_str()).is_some_and(what);
     let spare = |name: &str| name.starts_with("spare-") || name == "next.tmp";
     let spares: u64 = files.iter().filter(|file| named(file, spare)).map(on_disk).sum();
     let mut segments: Vec<_> = files.iter().filter(|file| named(file, |name| name.ends_with(".seg"))).collect();
