@@ -13,7 +13,7 @@ from .peers import Peer, Running, fresh
 
 SYNCS = "fsync,fdatasync,sync_file_range,msync,syncfs"
 # A peer that takes longer for one spell has hung.
-PATIENCE_S = 120
+PATIENCE_S = 60
 
 
 def ask(peer: Peer, what: str, folder: Path, **options) -> dict:
@@ -29,6 +29,19 @@ def once(peer: Peer, what: str, **options) -> dict:
     folder = fresh(peer, what)
     with Running(peer, folder):
         return ask(peer, what, folder, **options)
+
+
+def latency(peer: Peer, rate: float, seconds: float) -> dict:
+    """The floor has no workers."""
+    return once(peer, "latency", rate=rate, seconds=seconds, workers=16 if peer.jobs else 0)
+
+
+def empty(peer: Peer) -> dict:
+    """A folder that was opened and holds no job."""
+    folder = fresh(peer, "empty")
+    with Running(peer, folder):
+        ask(peer, "enqueue", folder, jobs=0)
+    return ask(peer, "size", folder)
 
 
 def fill(peer: Peer, folder: Path, jobs: int, size: int) -> dict:

@@ -27,7 +27,6 @@ class Peer:
     remark: str = ""  # stands below the tables
     script: str = ""  # of a peer in Ruby, in place of a package
     gems: tuple = ()  # that it needs
-    latency: bool = True  # can keep up with the arrivals there
 
     @property
     def binary(self) -> Path:
