@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -97,12 +98,23 @@ STARTS = {"redis-server": redis, "beanstalkd": beanstalkd, "postgres": postgres,
 
 def crash(process: subprocess.Popen):
     """SIGKILL to a process and those it started, each by its number."""
-    for pid in with_children(process.pid):
+    pids = with_children(process.pid)
+    for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
     process.wait()
+    # Until then its port still takes connections.
+    while any(map(alive, pids)):
+        time.sleep(0.001)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def with_children(pid: int) -> list[int]:
