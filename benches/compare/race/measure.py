@@ -20,7 +20,8 @@ def ask(peer: Peer, what: str, folder: Path, **options) -> dict:
     line = peer.command(what, folder, **options)
     done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        words = [word for word in done.stderr.strip().splitlines() if not word.startswith(("note:", "stack", " "))]
+        last = (words or ["no word"])[-1]
         raise RuntimeError(f"{peer.name} {what}: status {done.returncode}: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 

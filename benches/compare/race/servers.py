@@ -111,8 +111,10 @@ def crash(process: subprocess.Popen):
 
 
 def alive(pid: int) -> bool:
+    """A process whose first thread has ended still holds its ports until the last has."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        first = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return first not in "ZX" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
     except OSError:
         return False
 
