@@ -99,7 +99,7 @@ PEERS = [
         "rabbitmq", "RabbitMQ 3.10", "wire", "durable classic queue, persistent messages, publisher confirms",
         server="rabbitmq-server", port=26672,
         remark="A client of our own: many jobs are published before their confirms are awaited; acks by hand, prefetch 256. "
-        "It syncs no acks: a power cut may give a finished job out again.",
+        "An ack has no answer in AMQP: a power cut may give a finished job out again.",
     ),
 ]
 
