@@ -13,14 +13,15 @@ from .peers import Peer, Running, fresh
 
 SYNCS = "fsync,fdatasync,sync_file_range,msync,syncfs"
 # A peer that takes longer for one spell has hung.
-PATIENCE_S = 120
+PATIENCE_S = 60
 
 
 def ask(peer: Peer, what: str, folder: Path, **options) -> dict:
     line = peer.command(what, folder, **options)
     done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        words = [word for word in done.stderr.strip().splitlines() if not word.startswith(("note:", "stack", " "))]
+        last = (words or ["no word"])[-1]
         raise RuntimeError(f"{peer.name} {what}: status {done.returncode}: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -29,6 +30,19 @@ def once(peer: Peer, what: str, **options) -> dict:
     folder = fresh(peer, what)
     with Running(peer, folder):
         return ask(peer, what, folder, **options)
+
+
+def latency(peer: Peer, rate: float, seconds: float) -> dict:
+    """The floor has no workers."""
+    return once(peer, "latency", rate=rate, seconds=seconds, workers=16 if peer.jobs else 0)
+
+
+def empty(peer: Peer) -> dict:
+    """A folder that was opened and holds no job."""
+    folder = fresh(peer, "empty")
+    with Running(peer, folder):
+        ask(peer, "enqueue", folder, jobs=0)
+    return ask(peer, "size", folder)
 
 
 def fill(peer: Peer, folder: Path, jobs: int, size: int) -> dict:
@@ -74,7 +88,7 @@ def syncs_per_job(peer: Peer, what: str, **options) -> float:
     with Running(peer, folder) as running:
         if peer.server:
             ask(peer, "enqueue", folder, jobs=0)  # until it answers
-        attach = servers.with_children(running.process.pid) if running.process else []
+        attach = running.server.pids() if running.server else []
         calls, answer = counted(peer.command(what, folder, **options), attach, folder)
         return max(0, calls - opening) / max(1, answer["jobs"])
 
@@ -101,8 +115,7 @@ class Lines:
             return self.some.wait_for(lambda: enough(self.ids), seconds)
 
     def kill(self) -> set:
-        self.process.kill()
-        self.process.wait()
+        servers.crash(self.process)
         self.reader.join()
         return self.ids
 

@@ -21,17 +21,20 @@ class Peer:
     package: str  # folder below peers/
     settings: str  # what makes it class A
     server: str = ""  # the program of a server
-    port: int = 0
+    port: int = 0  # below those the kernel gives to clients, who might else meet themselves while a server starts
     jobs: bool = True  # gives jobs out again; the floor does not
     batches: bool = True
     remark: str = ""  # stands below the tables
+    script: str = ""  # of a peer in Ruby, in place of a package
+    gems: tuple = ()  # that it needs
 
     @property
     def binary(self) -> Path:
         return TARGET / "release" / f"compare-{self.package}"
 
     def command(self, what: str, folder: Path, **options) -> list[str]:
-        line = [str(self.binary), what, "--dir", str(folder)]
+        program = ["ruby", str(HERE / "peers" / self.package / self.script)] if self.script else [str(self.binary)]
+        line = program + [what, "--dir", str(folder)]
         if self.server:
             line += ["--server", self.name, "--port", str(self.port)]
         for name, value in options.items():
@@ -68,31 +71,44 @@ PEERS = [
         remark="Jobs of a dead process come back when they count as stalled, after 30 s by default.",
     ),
     Peer(
-        "redis", "Redis 7 lists", "wire", "`appendonly yes`, `appendfsync always`", server="redis-server", port=46379,
+        "redis", "Redis 7 lists", "wire", "`appendonly yes`, `appendfsync always`", server="redis-server", port=26379,
         remark="Lists and a client of our own: `RPUSH`, `BLMOVE`, `LREM`; no retries, schedules or leases.",
     ),
     Peer(
-        "beanstalkd", "beanstalkd 1.12", "wire", "`-b DIR -f 0`", server="beanstalkd", port=46300, batches=False,
+        "beanstalkd", "beanstalkd 1.12", "wire", "`-b DIR -f 0`", server="beanstalkd", port=26300, batches=False,
         remark="No call for many jobs. Filled at `-f 1000`, measured at `-f 0`.",
     ),
     Peer(
         "postgres", "PostgreSQL, `SKIP LOCKED`", "postgres", "defaults (`fsync`, `synchronous_commit` on)",
-        server="postgres", port=46432,
+        server="postgres", port=26432,
         remark="By hand: a job is deleted in a transaction that stays open while its handler runs.",
     ),
+    Peer(
+        "sidekiq", "Sidekiq 6.4", "ruby", "Redis 7: `appendonly yes`, `appendfsync always`", script="sidekiq.rb",
+        gems=("sidekiq",), server="redis-server", port=26380,
+        remark="`perform_async`, `perform_bulk`, 16 threads in one Ruby process. A job leaves Redis before it runs, so its "
+        "end costs nothing and those in flight at a kill are lost; `super_fetch`, which keeps them, is part of Sidekiq Pro.",
+    ),
+    Peer(
+        "delayed-job", "Delayed Job 4.1", "ruby", "PostgreSQL defaults (`fsync`, `synchronous_commit` on)",
+        script="delayed_job.rb", gems=("delayed_job_active_record", "pg"), server="postgres", port=26433,
+        remark="`enqueue`; many jobs are one `insert_all` of rows it prepared. 16 worker processes that sleep 0.1 s when idle "
+        "(5 s by default). A dead worker's jobs stay locked for `max_run_time`, four hours by default.",
+    ),
+    Peer(
+        "rabbitmq", "RabbitMQ 3.10", "wire", "durable classic queue, persistent messages, publisher confirms",
+        server="rabbitmq-server", port=26672,
+        remark="A client of our own: many jobs are published before their confirms are awaited; acks by hand, prefetch 256. "
+        "An ack has no answer in AMQP: a power cut may give a finished job out again.",
+    ),
 ]
-
-LEFT_OUT = {
-    "Sidekiq on Redis": "its client is Ruby, and the command line here is Rust; no client written",
-    "Delayed Job": "its client is Ruby too",
-    "RabbitMQ": "no client written",
-}
-
 
 def build(peer: Peer, as_is: bool) -> str:
     """Builds in release, or takes what was built before; gives the reason when it cannot race."""
     if peer.server and not shutil.which(peer.server):
         return f"{peer.server} is not installed"
+    if peer.script:
+        return missing_ruby(peer)
     if as_is:
         return "" if peer.binary.exists() else "not built"
     manifest = HERE / "peers" / peer.package / "Cargo.toml"
@@ -102,21 +118,29 @@ def build(peer: Peer, as_is: bool) -> str:
     return "" if done.returncode == 0 else f"does not build: {(errors or ['cargo failed'])[0]}"
 
 
+def missing_ruby(peer: Peer) -> str:
+    if not shutil.which("ruby"):
+        return "ruby is not installed"
+    for gem in peer.gems:
+        if subprocess.run(["ruby", "-e", f"gem '{gem}'"], capture_output=True).returncode != 0:
+            return f"the gem {gem} is not installed"
+    return ""
+
+
 class Running:
     """A peer with its folder, and its server where it has one."""
 
     def __init__(self, peer: Peer, folder: Path, filling: bool = False):
-        self.peer, self.folder, self.process = peer, folder, None
+        self.server = None
         folder.mkdir(parents=True, exist_ok=True)
         if peer.server:
-            line = servers.command(peer.name, peer.server, folder, peer.port, filling)
-            self.process = subprocess.Popen(line, cwd=folder, **servers.SILENT)
+            self.server = servers.Server(peer.server, folder, peer.port, filling)
 
     def kill(self):
         """As a crash would, and only what was started here."""
-        if self.process:
-            servers.crash(self.process)
-            self.process = None
+        if self.server:
+            self.server.crash()
+            self.server = None
 
     def __enter__(self):
         return self

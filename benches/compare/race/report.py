@@ -11,14 +11,23 @@ SPELLS = {
     "batch": "1 thread, batches of 1,000",
     "cycle": "enqueue → handler → ack, 16 workers",
 }
-# Why a peer is ahead of backlog in a row, where the reason is known; shown only for rows it is ahead in.
+PENDING = (10_000, 1_000_000)
+LATENCIES = {"answered_us": "enqueue answered", "started_us": "handler started"}
+# p50, p99 and p99.9, of a thousand.
+PLACES = {"p50": 500, "p99": 990, "p99.9": 999}
+# Why a peer is ahead of backlog in a row, where the reason is known: each has a letter in the table.
 REASONS = {
-    "floor": "the floor: a lower bound without jobs",
-    "size": "backlog keeps segments of 32 MiB prepared, whatever is in them: it costs space while the queue is short",
-    "reopen": "after a kill an open writes zeros behind the last frame to the end of a segment of 32 MiB, since the page "
-    "cache may show what the disk has not; and it opens its index",
-    "in flight": "the same",
+    "floor": "The floor: a lower bound without jobs.",
+    "size": "A job's record in the log says more than its args (kind, queue, times, id), and the saved index repeats what it "
+    "needs of that. Space prepared ahead is not in this row; it stands in its own column above.",
+    "reopen": "After a kill an open writes zeros behind the last frame to the end of a segment of 32 MiB, since the page cache "
+    "may show what the disk has not; and it opens its index.",
 }
+REASONS_OF = {"in flight": "reopen"}
+NOT_LOOKED_INTO = "Not looked into."
+FLOORS = ("floor",)
+# Less than this is nobody's lead.
+SAME = 1.02
 
 
 def write(results: dict):
@@ -28,7 +37,8 @@ def write(results: dict):
     text = "\n\n".join(part for part in [
         head(results),
         *(speeds(ranked, size) for size in (200, 4096)),
-        recovery(ranked), sizes(ranked), gates(rows), behind(ranked), remarks(ranked, unranked, results),
+        latencies(ranked, results), recovery(ranked), sizes(ranked), gates(rows), behind(ranked),
+        remarks(ranked, unranked, results), standing(ranked),
     ] if part)
     (HERE / "RESULTS.md").write_text(text + "\n")
     (HERE / "chart.svg").write_text(chart.draw(ranked, middle))
@@ -100,8 +110,8 @@ def recovery(rows) -> str:
     return (
         f"## After a kill\n\n{table(lines)}\n\n"
         "From the start of the new process to the handler. A server counts with its own start in the first two columns; in "
-        "the third only the process of its workers is killed. Dashes: filling a million jobs would have taken too long, or "
-        "failed."
+        "the third only the processes of its workers are killed. Dashes: at its own rate filling a million jobs would have "
+        "taken more than 25 s, or failed."
     )
 
 
@@ -114,14 +124,57 @@ def again(row) -> str:
     return spread([one["all_ms"] for one in tries])
 
 
+def latencies(rows, results) -> str:
+    lines = [["ms", *(f"{title}, {place}" for title in LATENCIES.values() for place in PLACES)]]
+    for peer, row in rows:
+        if row.get("open_loop"):
+            cells = [place(row, what, at) for what in LATENCIES for at in PLACES.values()]
+            lines.append([peer.label, *(f"{cell / 1000:.2f}" if cell is not None else "–" for cell in cells)])
+    if len(lines) == 1:
+        return ""
+    return (
+        f"## One job among few\n\n{table(lines)}\n\n"
+        f"{results.get('rate', 0):g} jobs of 200 B arrive in a second whatever the answers do (an open loop, far from full "
+        "load), 16 workers stand ready. From the call of enqueue to its answer, and to the start of the job's handler; all "
+        "rounds together."
+    )
+
+
+def place(row, what, thousandth):
+    """In microseconds. A job that never started makes the last places unknown, so these are not shown."""
+    rounds = row.get("open_loop", [])
+    values = sorted(value for one in rounds for value in one[what])
+    expected = sum(len(one["answered_us"]) for one in rounds)
+    at = min(expected * thousandth // 1000, expected - 1)
+    return values[at] if 0 <= at < len(values) else None
+
+
+def used(row, jobs):
+    """Bytes for each pending job, what is prepared ahead left out."""
+    size = row.get(f"size_{jobs}")
+    return size and (size["disk_bytes"] - size.get("prepared_bytes", 0)) / jobs
+
+
 def sizes(rows) -> str:
-    lines = [["bytes on disk per pending job of 200 B", "10,000 pending", "1,000,000 pending"]]
+    titles = [f"{jobs:,} pending" for jobs in PENDING]
+    lines = [["bytes in use per pending job of 200 B", *titles, "prepared ahead, apart from that", "the folder without a job"]]
     for peer, row in rows:
         if peer.jobs:
-            cells = [row.get(f"size_{jobs}") for jobs in (10_000, 1_000_000)]
-            per_job = [cell and cell["disk_bytes"] / jobs for cell, jobs in zip(cells, (10_000, 1_000_000))]
-            lines.append([peer.label, *(count(one) if one else "–" for one in per_job)])
-    return f"## On disk\n\n{table(lines)}"
+            prepared = [row[f"size_{jobs}"].get("prepared_bytes", 0) for jobs in PENDING if row.get(f"size_{jobs}")]
+            cells = [count(one) if (one := used(row, jobs)) else "–" for jobs in PENDING]
+            empty = row.get("size_0")
+            cells += [mebi(max(prepared)) if any(prepared) else "–", mebi(empty["disk_bytes"]) if empty else "–"]
+            lines.append([peer.label, *cells])
+    return (
+        f"## On disk\n\n{table(lines)}\n\n"
+        "In use: backlog's log up to its tail, and its index; of the others the whole folder. Backlog also keeps segments of "
+        "32 MiB prepared, whatever is in the queue: they are the third figure, and the greater part of the fourth. PostgreSQL's "
+        "folder holds its catalog and its log of writes; what a server prepares for itself is not told apart."
+    )
+
+
+def mebi(size) -> str:
+    return f"{size / 2**20:,.0f} MiB" if size >= 2**20 else f"{size / 2**10:,.0f} KiB"
 
 
 def gates(rows) -> str:
@@ -132,25 +185,48 @@ def gates(rows) -> str:
     return f"## The gate\n\n{table(lines)}" if len(lines) > 1 else ""
 
 
-def behind(rows) -> str:
-    """Every row in which somebody is ahead of backlog."""
+def compared(rows):
+    """Each peer and row that both have: how many times better the peer is."""
     ours = next((row for peer, row in rows if peer.name == "backlog"), None)
-    if ours is None:
-        return ""
-    lines = []
     for peer, row in rows:
-        if peer.name == "backlog":
-            continue
-        for title, mine, theirs, ahead, kind in pairs(ours, row):
-            if ahead > 1.02 and not (peer.name == "floor" and kind == "size"):
-                lines.append([title, peer.label, theirs, mine, f"{ahead:.2g}×", reason(peer.name, kind)])
+        if ours is not None and peer.name != "backlog":
+            for title, mine, theirs, ahead, kind in pairs(ours, row):
+                if not (peer.name in FLOORS and kind == "size"):
+                    yield peer, title, mine, theirs, ahead, kind
+
+
+def behind(rows) -> str:
+    """Every row in which somebody is ahead of backlog; a reason is said once, below."""
+    lines, letters = [], {}
+    for peer, title, mine, theirs, ahead, kind in compared(rows):
+        if ahead > SAME:
+            why = reason(peer.name, kind)
+            letter = letters.setdefault(why, chr(ord("a") + len(letters)))
+            lines.append([title, peer.label, theirs, mine, f"{ahead:.2g}×", letter])
+    if not lines:
+        return "## Where backlog is behind\n\nIn no row of this run." if rows else ""
     titles = ["what", "who is ahead", "theirs", "backlog", "by", "why"]
-    text = table([titles, *lines], words=True) if lines else "In no row of this run."
-    return f"## Where backlog is behind\n\n{text}"
+    whys = "\n".join(f"* **{letter}**: {why}" for why, letter in letters.items())
+    return f"## Where backlog is behind\n\n{table([titles, *lines], words=True)}\n\n{whys}"
 
 
 def reason(name, kind) -> str:
-    return REASONS.get((name, kind)) or REASONS.get(kind) or REASONS.get(name) or "not looked into"
+    kind = REASONS_OF.get(kind, kind)
+    return REASONS.get((name, kind)) or REASONS.get(name) or REASONS.get(kind) or NOT_LOOKED_INTO
+
+
+def standing(rows) -> str:
+    """How many rows are ahead and behind, in all; within two in a hundred nobody is."""
+    sums = {True: [0, 0, 0], False: [0, 0, 0]}
+    for peer, _, _, _, ahead, _ in compared(rows):
+        at = 1 if ahead > SAME else 0 if ahead < 1 / SAME else 2
+        sums[peer.name in FLOORS][at] += 1
+    if not any(map(sum, sums.values())):
+        return ""
+    lines = [["rows (a peer and a measure)", "backlog ahead", "backlog behind", "within 2 %"]]
+    lines.append(["against the peers", *map(str, sums[False])])
+    lines.append(["against the floor, which has no jobs", *map(str, sums[True])])
+    return f"## The sum\n\n{table(lines)}"
 
 
 def pairs(ours, row):
@@ -159,13 +235,18 @@ def pairs(ours, row):
             mine, theirs = middle(ours, f"{spell}_{size}"), middle(row, f"{spell}_{size}")
             if mine and theirs:
                 yield f"{title}, {size} B", count(mine), count(theirs), theirs / mine, spell
-    for jobs in (10_000, 1_000_000):
+    for jobs in PENDING:
         mine, theirs = middle(ours, f"reopen_{jobs}"), middle(row, f"reopen_{jobs}")
         if mine and theirs:
             yield f"reopen, {jobs:,} pending", f"{mine:.0f} ms", f"{theirs:.0f} ms", mine / theirs, "reopen"
-        if ours.get(f"size_{jobs}") and row.get(f"size_{jobs}"):
-            mine, theirs = (one[f"size_{jobs}"]["disk_bytes"] / jobs for one in (ours, row))
-            yield f"bytes per job, {jobs:,} pending", count(mine), count(theirs), mine / theirs, "size"
+        mine, theirs = used(ours, jobs), used(row, jobs)
+        if mine and theirs:
+            yield f"bytes in use per job, {jobs:,} pending", count(mine), count(theirs), mine / theirs, "size"
+    for what, title in LATENCIES.items():
+        for name, at in PLACES.items():
+            mine, theirs = place(ours, what, at), place(row, what, at)
+            if mine and theirs:
+                yield f"{title}, {name}", f"{mine / 1000:.2f} ms", f"{theirs / 1000:.2f} ms", mine / theirs, what
     mine, theirs = held(ours), held(row)
     if mine and theirs:
         yield "in flight again", f"{mine:.0f} ms", f"{theirs:.0f} ms", mine / theirs, "in flight"

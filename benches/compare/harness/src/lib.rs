@@ -14,6 +14,7 @@ pub use options::Options;
 pub use payload::Work;
 pub use workers::poll;
 
+use std::path::Path;
 use std::sync::Arc;
 
 /// Called by a worker for each job it was given; the job is settled when it returns.
@@ -42,11 +43,19 @@ pub trait Producer {
     fn many(&mut self, jobs: &[Work]);
 }
 
+/// How many of the bytes on disk below a folder are only made ready for jobs to come.
+pub type Prepared = fn(&Path) -> u64;
+
+/// [`run_prepared`], for a peer that keeps nothing ready or cannot tell it apart.
+pub fn run(open: impl Fn(&Options) -> Box<dyn Peer>) -> ! {
+    run_prepared(open, |_| 0)
+}
+
 /// Reads the command line, opens the peer, runs the command, prints its line of JSON and ends the process: at once,
 /// without closing the peer, as a crash would.
-pub fn run(open: impl Fn(&Options) -> Box<dyn Peer>) -> ! {
+pub fn run_prepared(open: impl Fn(&Options) -> Box<dyn Peer>, prepared: Prepared) -> ! {
     let options = Options::from_args();
-    let line = commands::run(&options, &open);
+    let line = commands::run(&options, &open, prepared);
     println!("{line}");
     std::process::exit(0)
 }

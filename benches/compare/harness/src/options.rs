@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What was asked for. Every peer takes the same.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `enqueue`, `cycle`, `fill`, `recover`, `size`; for the runner also `hold`, `accept` and `drain`.
+    /// `enqueue`, `cycle`, `latency`, `fill`, `recover`, `size`; for the runner also `hold`, `accept` and `drain`.
     pub command: String,
     /// Where the peer keeps its files; a server's own folder.
     pub dir: PathBuf,
@@ -26,6 +26,8 @@ pub struct Options {
     pub seconds: f64,
     /// after so many jobs, when given.
     pub jobs: Option<u64>,
+    /// Jobs that arrive in a second, in `latency`.
+    pub rate: f64,
     /// The first job's number.
     pub first: u64,
 }
@@ -34,7 +36,7 @@ impl Options {
     pub(crate) fn from_args() -> Self {
         let mut args = std::env::args().skip(1);
         let mut options = Self {
-            command: args.next().expect("give a command: enqueue, cycle, fill, recover, size"),
+            command: args.next().expect("give a command: enqueue, cycle, latency, fill, recover, size"),
             dir: PathBuf::from("."),
             port: 0,
             server: String::new(),
@@ -44,6 +46,7 @@ impl Options {
             workers: 16,
             seconds: 1.0,
             jobs: None,
+            rate: 200.0,
             first: 0,
         };
         while let Some(name) = args.next() {
@@ -64,6 +67,7 @@ impl Options {
             "--workers" => self.workers = value.parse().ok()?,
             "--seconds" => self.seconds = value.parse().ok()?,
             "--jobs" => self.jobs = Some(value.parse().ok()?),
+            "--rate" => self.rate = value.parse().ok()?,
             "--first" => self.first = value.parse().ok()?,
             _ => return None,
         }

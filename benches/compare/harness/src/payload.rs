@@ -30,6 +30,7 @@ impl Work {
 /// Makes jobs with rising ids, from several threads.
 pub(crate) struct Maker {
     next: AtomicU64,
+    first: u64,
     bytes: usize,
 }
 
@@ -41,7 +42,13 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 impl Maker {
     pub(crate) fn new(first: u64, bytes: usize) -> Self {
         texts(bytes);
-        Self { next: AtomicU64::new(FIRST_ID + first), bytes }
+        let first = FIRST_ID + first;
+        Self { next: AtomicU64::new(first), first, bytes }
+    }
+
+    /// How many were made before this one.
+    pub(crate) fn place(&self, id: u64) -> usize {
+        usize::try_from(id - self.first).expect("an id of this maker")
     }
 
     pub(crate) fn make(&self) -> Work {

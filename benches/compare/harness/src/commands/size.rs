@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::Options;
+use crate::{Options, Prepared};
 
-/// Bytes the files below the folder say they have, and bytes the disk gave them.
-pub(super) fn size(options: &Options) -> Value {
+/// Bytes the files below the folder say they have, bytes the disk gave them, and which of these nothing is in yet.
+pub(super) fn size(options: &Options, prepared: Prepared) -> Value {
     let (said, taken) = below(&options.dir);
-    json!({ "file_bytes": said, "disk_bytes": taken })
+    json!({ "file_bytes": said, "disk_bytes": taken, "prepared_bytes": prepared(&options.dir) })
 }
 
 fn below(dir: &Path) -> (u64, u64) {

@@ -1,5 +1,7 @@
 //! Backlog as its README shows it: `Durability::Sync`, typed jobs, the worker pool.
 
+mod prepared;
+
 use std::borrow::Cow;
 
 use backlog::{Backlog, Context, Job};
@@ -47,5 +49,5 @@ fn open(options: &Options) -> Box<dyn Peer> {
 }
 
 fn main() {
-    compare_harness::run(open)
+    compare_harness::run_prepared(open, prepared::bytes)
 }
