@@ -66,6 +66,13 @@ impl Millis {
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The first whole millisecond that is not before `time`: what must wait for it is not early.
+    pub(crate) fn not_before(time: SystemTime) -> Self {
+        let floor = Self::from_system(time);
+        let is_whole = floor.to_system() >= time || planted!(MomentsRoundedDown);
+        if is_whole { floor } else { Self(floor.0.saturating_add(1)) }
+    }
+
     pub(crate) fn to_system(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(UNIX_EPOCH)
     }
@@ -133,5 +140,19 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_between_two_milliseconds_is_not_reached_by_the_first() {
+        let at = |micros| Millis::not_before(UNIX_EPOCH + Duration::from_micros(micros)).0;
+        assert_eq!([at(0), at(1), at(999), at(1_000), at(1_001)], [0, 1, 1, 1, 2]);
+        let far = UNIX_EPOCH + Duration::from_secs(1 << 40) + Duration::from_nanos(1);
+        assert!(Millis::not_before(far).to_system() >= far);
+        assert_eq!(Millis::not_before(UNIX_EPOCH - Duration::from_nanos(1)).0, 0);
     }
 }

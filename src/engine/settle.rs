@@ -162,6 +162,7 @@ impl Core {
 
     fn event_of(&self, grant: &Grant, how: &Settle) -> Result<Event> {
         let now = self.clock.now_ms();
+        let from = Millis::not_before(self.clock.now()).max(now);
         Ok(match how {
             Settle::Nack { error, cause, retry_after, duration } => Event::Nack {
                 error: AttemptError {
@@ -173,10 +174,10 @@ impl Core {
                 },
                 jitter: self.random.u64()?,
                 now,
-                retry_at: retry_after.map(|after| now.after(after)),
+                retry_at: retry_after.map(|after| from.after(after)),
             },
             Settle::Release => Event::Release { now },
-            Settle::Snooze(after) => Event::Snooze { until: now.after(*after), now },
+            Settle::Snooze(after) => Event::Snooze { until: from.after(*after), now },
             Settle::Bury(reason) => Event::Bury { reason: self.text_kept(reason), now },
             Settle::Park(reason) => Event::Park { reason: self.text_kept(reason), now },
             Settle::Ack { .. } => Event::Ack,

@@ -499,6 +499,8 @@ faults! {
         "engine::tests::borders::p1_a_job_is_granted_only_from_the_level_it_was_accepted_at";
     TrailingBytesAccepted: "a record with bytes left over is accepted",
         "job::tests::hostile::one_byte_too_many_is_an_error";
+    MomentsRoundedDown: "a scheduled job runs up to a millisecond early",
+        "ids::tests::a_moment_between_two_milliseconds_is_not_reached_by_the_first";
     SplicedLeafForgotten: "a leaf that took an entry while it was closed is not saved",
         "index::tests::packed::a_packed_map_does_what_a_tree_map_does";
     ChangedLeafForgotten: "a changed leaf of the index is not saved",

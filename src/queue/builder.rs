@@ -186,8 +186,8 @@ impl<On> JobBuilder<On> {
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
         job.run_at = match self.when {
             When::Now => None,
-            When::At(time) => Some(Millis::from_system(time)),
-            When::In(delay) => Some(Millis::from_system(clock.now()).after(delay)),
+            When::At(time) => Some(Millis::not_before(time)),
+            When::In(delay) => Some(Millis::not_before(clock.now()).after(delay)),
         };
         Ok(job)
     }

@@ -91,6 +91,18 @@ fn a_job_is_not_claimable_before_its_time_and_is_when_it_has_come() {
 }
 
 #[test]
+fn a_job_is_not_claimable_a_fraction_of_a_millisecond_before_its_time() {
+    let home = home();
+    let (backlog, clock) = home.open_with_clock();
+    let due = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.wall_ms()) + Duration::from_micros(5_001);
+    backlog.enqueue_at(due, &letter("then")).unwrap();
+    clock.advance(Duration::from_millis(5));
+    assert!(backlog.queue("default").claim().unwrap().is_none());
+    clock.advance(Duration::from_millis(1));
+    backlog.queue("default").claim_timeout(crate::LONG).unwrap().expect("it is due").ack().unwrap();
+}
+
+#[test]
 fn a_time_that_has_passed_means_at_once() {
     let home = home();
     let backlog = home.open();
