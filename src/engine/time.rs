@@ -105,7 +105,7 @@ impl Core {
 
     /// How long upkeep may sleep: until the next due job or deadline, at most a second.
     pub(crate) fn upkeep_rest(&self) -> Duration {
-        let (wall, monotonic) = (self.clock.now_ms(), self.clock.monotonic());
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let mut state = self.state.lock();
         let mut rest = UPKEEP_SLEEP_MAX;
         let tail = state.stage.tail();
@@ -116,7 +116,8 @@ impl Core {
         if let Some((run_at, _)) = state.books.index.first_scheduled()
             && !planted!(UpkeepForgetsDue)
         {
-            rest = rest.min(Duration::from_millis(run_at.0.saturating_sub(wall.0)));
+            // To the moment itself: counted from the whole millisecond before now it would be up to one late.
+            rest = rest.min(run_at.to_system().duration_since(now).unwrap_or_default());
         }
         if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {
             rest = rest.min(deadline.saturating_sub(monotonic));
@@ -126,7 +127,7 @@ impl Core {
             Some(deadline) => rest = rest.min(deadline.saturating_sub(monotonic)),
             None => {}
         }
-        state.alarm = wall.after(rest);
+        state.alarm = Millis::from_system(now).after(rest);
         rest
     }
 

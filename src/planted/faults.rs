@@ -501,7 +501,7 @@ faults! {
         "job::tests::hostile::one_byte_too_many_is_an_error";
     MomentsRoundedDown: "a scheduled job runs up to a millisecond early",
         "ids::tests::a_moment_between_two_milliseconds_is_not_reached_by_the_first";
-    SplicedLeafForgotten: "a leaf that took an entry while it was closed is not saved",
+    CutLeafForgotten: "a leaf that took an entry while it was closed is not saved",
         "index::tests::packed::a_packed_map_does_what_a_tree_map_does";
     ChangedLeafForgotten: "a changed leaf of the index is not saved",
         "index::tests::saving::what_was_saved_loads_after_every_save";

@@ -62,40 +62,6 @@ pub(super) fn pack<'a, L: Layout + 'a>(
     }
 }
 
-/// How an insert into packed bytes went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spliced {
-    /// The new bytes are there.
-    Done,
-    /// The key was there already.
-    Standing,
-    /// It belongs behind the last entry.
-    AtEnd,
-}
-
-/// Packs the entries of `bytes` and one more into `out`: only it and the one behind it are coded anew.
-pub(super) fn splice<L: Layout>(low: L::Key, bytes: &[u8], item: &(L::Key, L::Value), out: &mut Vec<u8>) -> Spliced {
-    let mut decoder = Decoder::<L>::new(low, bytes);
-    let (count, first) = (decoder.left(), decoder.at(bytes));
-    loop {
-        let (before, start) = (decoder.before, decoder.at(bytes));
-        let Some(next) = decoder.next() else { return Spliced::AtEnd };
-        if next.0 == item.0 {
-            return Spliced::Standing;
-        }
-        if next.0 > item.0 {
-            let cut = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
-            out.clear();
-            varint::put(out, count as u64 + 1);
-            out.extend_from_slice(cut(first, start));
-            L::encode(&before, item, out);
-            L::encode(item, &next, out);
-            out.extend_from_slice(cut(decoder.at(bytes), bytes.len()));
-            return Spliced::Done;
-        }
-    }
-}
-
 /// Reads a packed leaf in order; ends early at bytes that are no entry.
 #[derive(Debug)]
 pub(in crate::index) struct Decoder<'a, L: Layout> {
@@ -117,8 +83,13 @@ impl<'a, L: Layout> Decoder<'a, L> {
         self.left
     }
 
+    /// What the next entry is coded against.
+    pub(super) fn before(&self) -> (L::Key, L::Value) {
+        self.before
+    }
+
     /// How far it has read into its `bytes`.
-    fn at(&self, bytes: &[u8]) -> usize {
+    pub(super) fn at(&self, bytes: &[u8]) -> usize {
         bytes.len() - self.reader.left()
     }
 

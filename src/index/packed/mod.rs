@@ -32,6 +32,7 @@ use std::fmt::Debug;
 
 pub(super) use iter::Iter;
 use leaf::{Closed, Open};
+use splice::{Cut, Recent};
 
 use super::varint::Reader;
 
@@ -46,9 +47,6 @@ pub(super) trait Layout: Debug {
     type Value: Copy + PartialEq + Debug;
     /// Entries a leaf may hold.
     const LEAF_ENTRIES_MAX: usize = 250;
-
-    /// Whether keys come in no order, each to another leaf: then an insert leaves a closed leaf closed.
-    const SCATTERED: bool = false;
 
     /// The key as bytes that sort as the keys do.
     fn key_bytes(key: Self::Key) -> Box<[u8]>;
@@ -84,8 +82,7 @@ pub(super) struct Packed<L: Layout> {
     /// Buffers of closed leaves, to be used again.
     spare: Vec<VecDeque<(L::Key, L::Value)>>,
     scratch: Vec<u8>,
-    /// The closed leaf that took the last insert.
-    spliced: Option<L::Key>,
+    recent: Recent<L::Key>,
 }
 
 impl<L: Layout> Packed<L> {
@@ -103,7 +100,7 @@ impl<L: Layout> Packed<L> {
             leaf_max: leaf_max.clamp(2, L::LEAF_ENTRIES_MAX),
             spare: Vec::new(),
             scratch: Vec::new(),
-            spliced: None,
+            recent: Recent::new(),
         }
     }
 
@@ -125,9 +122,13 @@ impl<L: Layout> Packed<L> {
     /// False, and nothing changed, if the key is there already.
     #[inline]
     pub(super) fn insert(&mut self, key: L::Key, value: L::Value) -> bool {
-        if L::SCATTERED
-            && let Some(inserted) = self.insert_closed(key, value)
-        {
+        let done = self.edit_closed(key, |at| match at {
+            // Whoever comes at the end goes on there.
+            None => None,
+            Some(at) if at.0 == key => Some((false, Cut::Keep)),
+            Some(_) => Some((true, Cut::Insert(value))),
+        });
+        if let Some(inserted) = done {
             return inserted;
         }
         self.edit(key, |entries| {
@@ -148,9 +149,20 @@ impl<L: Layout> Packed<L> {
     /// `change` may refuse by returning `Err`; what it did to the value before that stays.
     #[inline]
     pub(super) fn update<R>(&mut self, key: L::Key, change: impl FnOnce(&mut L::Value) -> R) -> Option<R> {
+        let mut change = Some(change);
+        let done = self.edit_closed(key, |at| {
+            let found = at.filter(|at| at.0 == key).zip(change.take());
+            Some(found.map_or((None, Cut::Keep), |((_, mut value), change)| {
+                let result = change(&mut value);
+                (Some(result), Cut::Replace(value))
+            }))
+        });
+        if let Some(result) = done {
+            return result;
+        }
         self.edit(key, |entries| {
             let at = position(entries, key)?;
-            entries.get_mut(at).map(|entry| change(&mut entry.1))
+            entries.get_mut(at).zip(change).map(|(entry, change)| change(&mut entry.1))
         })
     }
 
@@ -161,7 +173,14 @@ impl<L: Layout> Packed<L> {
 
     /// Removes the entry if it is there and `fits`.
     #[inline]
-    pub(super) fn remove_if(&mut self, key: L::Key, fits: impl FnOnce(&L::Value) -> bool) -> Option<L::Value> {
+    pub(super) fn remove_if(&mut self, key: L::Key, fits: impl Fn(&L::Value) -> bool) -> Option<L::Value> {
+        let done = self.edit_closed(key, |at| {
+            let found = at.filter(|at| at.0 == key && fits(&at.1)).map(|at| at.1);
+            Some((found, if found.is_some() { Cut::Remove } else { Cut::Keep }))
+        });
+        if let Some(removed) = done {
+            return removed;
+        }
         self.edit(key, |entries| {
             let at = position(entries, key)?;
             entries.get(at).filter(|entry| fits(&entry.1))?;

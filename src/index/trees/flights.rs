@@ -52,6 +52,7 @@ impl Layout for Flights {
         }
     }
 
+    #[inline]
     fn decode(before: &(u64, InFlight), from: &mut Reader<'_>) -> Option<(u64, InFlight)> {
         let head = from.varint()?;
         let mut step = head >> 1;

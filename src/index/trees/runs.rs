@@ -69,6 +69,7 @@ impl Layout for Runs {
         }
     }
 
+    #[inline]
     fn decode(before: &(RunKey, u64), from: &mut Reader<'_>) -> Option<(RunKey, u64)> {
         let head = from.varint()?;
         let key = if head & 1 == 0 {

@@ -31,7 +31,6 @@ impl Layout for Timed {
     type Value = Waiting;
     /// Random times meet another leaf with every insert.
     const LEAF_ENTRIES_MAX: usize = 128;
-    const SCATTERED: bool = true;
 
     fn key_bytes((at, id): TimeKey) -> Box<[u8]> {
         let mut bytes = Vec::with_capacity(16);

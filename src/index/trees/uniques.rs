@@ -16,7 +16,6 @@ impl Layout for Uniques {
     type Key = u128;
     type Value = u64;
     const LEAF_ENTRIES_MAX: usize = 80;
-    const SCATTERED: bool = true;
 
     fn key_bytes(key: u128) -> Box<[u8]> {
         Box::new(key.to_be_bytes())
