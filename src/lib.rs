@@ -40,7 +40,7 @@
 //!   with an [`Outcome`] or a [`Failure`].
 //! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
 //! * [`Error`]: the one error, with its [`kind`](Error::kind). Expected refusals are values ([`Enqueued`],
-//!   [`Receipt`], [`Cancelled`], [`Requeued`]).
+//!   [`Receipt`], [`Cancelled`], [`Requeued`], [`Confirmed`]).
 //!
 //! # What it is not
 //!
@@ -103,8 +103,8 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport, Requeued,
-    Status, VerifyReport,
+    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport,
+    Requeued, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};
@@ -113,7 +113,9 @@ pub use queue::{
     Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
     StaleLease,
 };
-pub use worker::{Context, Failure, IntoOutcome, OnPoison, Outcome, Stopped, Workers, WorkersBuilder};
+pub use worker::{
+    BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Retry, Run, Stopped, Workers, WorkersBuilder,
+};
 
 #[cfg(all(test, backlog_shuttle))]
 mod schedules;

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use backlog::{Backlog, Backoff, Context, ErrorKind, Failure, Job, JobBuilder, Outcome, Phase, Requeued, Status};
+use backlog::{
+    Backlog, Backoff, Confirmed, Context, ErrorKind, Failure, Job, JobBuilder, Outcome, Phase, Requeued, Retry, Status,
+};
 use serde::{Deserialize, Serialize};
 
 #[cfg(target_os = "linux")]
@@ -224,4 +226,78 @@ fn what_still_runs_when_the_program_lets_go_of_its_last_handle_is_given_back_for
     let Status::Live(job) = backlog.inspect(id).unwrap() else { panic!("its outcome came too late") };
     assert_eq!((job.phase, job.attempts), (Phase::Ready, 0));
     assert_eq!(backlog.recovery_report().requeued, 0);
+}
+
+#[test]
+fn an_async_handler_is_stopped_at_its_timeout_and_the_next_attempt_succeeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let backlog = open(dir.path());
+    let (say, hear) = channel();
+    let workers = backlog
+        .workers()
+        .handle_async(move |_: Step, cx: Context| {
+            let say = say.clone();
+            async move {
+                if cx.attempt() == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(say.send(cx.attempt())?)
+            }
+        })
+        .concurrency(2)
+        .start()
+        .unwrap();
+    let id = backlog.job(&Step { n: 1 }).timeout(Duration::from_millis(20)).enqueue().unwrap().id;
+    assert_eq!(hear.recv_timeout(LONG).unwrap(), 2);
+    workers.stop(LONG).unwrap();
+    assert_eq!(backlog.inspect(id).unwrap(), Status::Finished);
+    assert_eq!(backlog.counts().completed, 1);
+    backlog.close().unwrap();
+}
+
+#[test]
+fn a_held_job_runs_only_when_it_is_confirmed_also_by_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let backlog = open(dir.path());
+    let held = |n| backlog.job(&Step { n }).hold().enqueue().unwrap().id;
+    let (kept, dropped) = (held(1), held(2));
+    assert!(backlog.queue("default").claim().unwrap().is_none());
+    backlog.close().unwrap();
+
+    let backlog = open(dir.path());
+    assert_eq!(backlog.discard(dropped).unwrap(), Confirmed::Done);
+    assert_eq!(backlog.confirm(kept).unwrap(), Confirmed::Done);
+    assert_eq!(backlog.confirm(kept).unwrap(), Confirmed::Refused(Phase::Ready));
+    assert_eq!(backlog.confirm(dropped).unwrap(), Confirmed::NotLive);
+    let lease = backlog.queue("default").claim().unwrap().unwrap();
+    assert_eq!((lease.id(), lease.args::<Step>().unwrap().n), (kept, 1));
+    lease.ack().unwrap();
+    assert_eq!((backlog.counts().completed, backlog.counts().discarded), (1, 1));
+    backlog.close().unwrap();
+}
+
+#[test]
+fn a_handler_may_cancel_its_job_and_a_rule_may_discard_a_declined_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let backlog = open(dir.path());
+    let workers = backlog
+        .workers()
+        .retry(|failure, _| failure.downcast_ref::<std::num::ParseIntError>().map(|_| Retry::Cancel))
+        .handle(|job: Step, _| {
+            if job.n == 1 {
+                return Ok(Outcome::Cancel);
+            }
+            "declined".parse::<u8>()?;
+            Ok(Outcome::Done)
+        })
+        .concurrency(1)
+        .start()
+        .unwrap();
+    let ids: Vec<_> = backlog.enqueue_many(&[Step { n: 1 }, Step { n: 2 }]).unwrap();
+    while backlog.counts().cancelled < 2 {
+        std::thread::yield_now();
+    }
+    workers.stop(LONG).unwrap();
+    assert!(ids.iter().all(|job| backlog.inspect(job.id).unwrap() == Status::Finished));
+    backlog.close().unwrap();
 }

@@ -1,4 +1,4 @@
-//! What an operator does to a job or a queue by name: cancel, requeue, pause, resume.
+//! What an operator does to a job or a queue by name: cancel, requeue, confirm, discard, pause, resume.
 //!
 //! # Invariants
 //! * The job's record is read outside the lock; under it the place is compared again (rule 9).
@@ -45,6 +45,18 @@ pub enum Requeued {
     NotLive,
 }
 
+/// What became of a confirm or a discard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Confirmed {
+    /// The job is held no longer: it goes on, or was discarded.
+    Done,
+    /// It is not held, but this: nothing was changed.
+    Refused(Phase),
+    /// There is no such live job: it ended before, or its id was never given.
+    NotLive,
+}
+
 /// How a change by id went.
 enum Answer {
     Changed(Phase),
@@ -75,6 +87,26 @@ impl Core {
             Answer::NotLive => Requeued::NotLive,
         };
         Ok((requeued, ticket))
+    }
+
+    /// Lets a held job go on.
+    pub(crate) fn confirm(&self, id: JobId) -> Result<(Confirmed, Ticket)> {
+        self.end_hold(id, &Event::Confirm { now: self.clock.now_ms() })
+    }
+
+    /// Ends a held job.
+    pub(crate) fn discard(&self, id: JobId) -> Result<(Confirmed, Ticket)> {
+        self.end_hold(id, &Event::Discard)
+    }
+
+    fn end_hold(&self, id: JobId, event: &Event) -> Result<(Confirmed, Ticket)> {
+        let (answer, ticket) = self.change_by_id(id, event)?;
+        let confirmed = match answer {
+            Answer::Changed(_) => Confirmed::Done,
+            Answer::Refused(phase) => Confirmed::Refused(phase),
+            Answer::Duplicate(_) | Answer::NotLive => Confirmed::NotLive,
+        };
+        Ok((confirmed, ticket))
     }
 
     /// Parked jobs whose kind fits are ready again, their attempts as they were. Gives how many.

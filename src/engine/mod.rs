@@ -69,7 +69,7 @@ pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
-pub use manage::{Cancelled, Requeued};
+pub use manage::{Cancelled, Confirmed, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};

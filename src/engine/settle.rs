@@ -62,6 +62,8 @@ pub(crate) enum Settle {
     Bury(String),
     /// Nobody here can run it.
     Park(String),
+    /// Its holder does not want it any more: over.
+    Cancel,
 }
 
 /// Whether the lease still holds, and whether somebody wants the job cancelled.
@@ -125,7 +127,8 @@ impl Core {
         };
         loop {
             let mut envelope = grant.envelope.clone();
-            envelope.cancel_requested = wish;
+            // A wish that its release grants.
+            envelope.cancel_requested = wish || matches!(how, Settle::Cancel);
             if matches!(how, Settle::Nack { .. }) && self.is_full() {
                 forget_untold(&mut envelope);
             }
@@ -176,7 +179,7 @@ impl Core {
                 now,
                 retry_at: retry_after.map(|after| from.after(after)),
             },
-            Settle::Release => Event::Release { now },
+            Settle::Release | Settle::Cancel => Event::Release { now },
             Settle::Snooze(after) => Event::Snooze { until: from.after(*after), now },
             Settle::Bury(reason) => Event::Bury { reason: self.text_kept(reason), now },
             Settle::Park(reason) => Event::Park { reason: self.text_kept(reason), now },

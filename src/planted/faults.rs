@@ -499,6 +499,8 @@ faults! {
         "engine::tests::borders::p1_a_job_is_granted_only_from_the_level_it_was_accepted_at";
     TrailingBytesAccepted: "a record with bytes left over is accepted",
         "job::tests::hostile::one_byte_too_many_is_an_error";
+    OverdueRunGoesOn: "the future of a run whose time is over is not dropped",
+        "worker::tests::asynchronous::at_its_timeout_a_future_is_dropped_and_the_attempt_has_failed";
     MomentsRoundedDown: "a scheduled job runs up to a millisecond early",
         "ids::tests::a_moment_between_two_milliseconds_is_not_reached_by_the_first";
     CutLeafForgotten: "a leaf that took an entry while it was closed is not saved",

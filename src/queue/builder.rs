@@ -151,6 +151,21 @@ impl<On> JobBuilder<On> {
         self.set(|job| job.backoff = backoff)
     }
 
+    /// How long one attempt may take; kept in whole milliseconds, at least 1. Default: [`Job::TIMEOUT`].
+    ///
+    /// When it is over [`Context::is_cancelled`](crate::Context::is_cancelled) says so, the future of an async handler is
+    /// dropped, and the attempt has failed. A function that blocks cannot be stopped: the job stays its own until it
+    /// returns, and if it then says that it is done, it is.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|job| job.timeout = Some(timeout))
+    }
+
+    /// Durable, but no worker gets it before [`Backlog::confirm`] says so; [`Backlog::discard`] ends it. For work that
+    /// another store must agree to first: enqueue held, commit there, confirm. Default: not held.
+    pub fn hold(self) -> Self {
+        self.set(|job| job.hold = true)
+    }
+
     /// A word to find it by; may be given several times, at most [`TAGS_MAX`](crate::limits::TAGS_MAX).
     pub fn tag(self, tag: impl Into<String>) -> Self {
         self.set(|job| job.tags.push(tag.into()))
@@ -214,5 +229,6 @@ fn typed<J: Job + Serialize + ?Sized>(args: &J) -> Result<NewJob> {
     job.priority = J::PRIORITY;
     job.max_attempts = J::MAX_ATTEMPTS;
     job.backoff = J::BACKOFF;
+    job.timeout = J::TIMEOUT;
     Ok(job)
 }

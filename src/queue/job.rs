@@ -1,5 +1,7 @@
 //! The trait that names a type of args.
 
+use std::time::Duration;
+
 use crate::job::{Backoff, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT};
 
 /// A type of args: what it is called in the log, and how its jobs are treated unless an enqueue says otherwise.
@@ -41,4 +43,7 @@ pub trait Job {
 
     /// How long a failed job waits for its next attempt. Default: [`Backoff::Default`].
     const BACKOFF: Backoff = Backoff::Default;
+
+    /// How long one attempt may take, see [`JobBuilder::timeout`](crate::JobBuilder::timeout). Default: no limit.
+    const TIMEOUT: Option<Duration> = None;
 }

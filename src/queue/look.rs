@@ -5,7 +5,7 @@ use std::io;
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::list::Filter;
-use crate::engine::{Cancelled, Counts, JobInfo, Requeued, Source, Status};
+use crate::engine::{Cancelled, Confirmed, Counts, JobInfo, Requeued, Source, Status};
 use crate::error::Result;
 use crate::ids::JobId;
 
@@ -60,6 +60,33 @@ impl Backlog {
     /// is on disk. Errors as [`cancel`](Self::cancel).
     pub fn requeue(&self, id: JobId) -> Result<Requeued> {
         let (answer, ticket) = self.shared.engine.requeue(id)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Lets go of a job that was enqueued with [`hold`](crate::JobBuilder::hold): it is ready, or scheduled if its time
+    /// is to come. Returns once that is on disk. Errors as [`cancel`](Self::cancel).
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Confirmed, Job};
+    /// # #[derive(serde::Serialize)] struct Receipt { sale: u64 }
+    /// # impl Job for Receipt { const KIND: &'static str = "receipt"; }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let held = backlog.job(&Receipt { sale: 7 }).hold().enqueue()?;
+    /// // … the sale is committed to the database here …
+    /// assert_eq!(backlog.confirm(held.id)?, Confirmed::Done);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn confirm(&self, id: JobId) -> Result<Confirmed> {
+        let (answer, ticket) = self.shared.engine.confirm(id)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Ends a held job without running it. Returns once that is on disk. Errors as [`cancel`](Self::cancel).
+    pub fn discard(&self, id: JobId) -> Result<Confirmed> {
+        let (answer, ticket) = self.shared.engine.discard(id)?;
         self.shared.engine.wait(ticket)?;
         Ok(answer)
     }

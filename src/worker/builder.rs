@@ -1,5 +1,6 @@
 //! Gathers handlers and settings for a pool.
 
+use std::future::Future;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +8,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
+use super::layers::{Ended, Layers, Run, States};
 use super::outcome::IntoOutcome;
-use super::pool::Pool;
+use super::pool::{Parts, Pool};
+use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
 use crate::error::{Error, Result};
 use crate::queue::seam::JobStore;
@@ -54,6 +57,10 @@ pub struct WorkersBuilder {
     home: Option<Backlog>,
     handlers: Vec<(Vec<&'static str>, Handler)>,
     raw: Vec<(String, Handler)>,
+    layers: Layers,
+    states: States,
+    /// An error: there is no such executor.
+    spawn: Option<Result<Spawn>>,
     queues: Vec<String>,
     concurrency: Option<usize>,
     grace: Duration,
@@ -71,6 +78,9 @@ impl WorkersBuilder {
             home,
             handlers: Vec::new(),
             raw: Vec::new(),
+            layers: Layers::default(),
+            states: States::default(),
+            spawn: None,
             queues: Vec::new(),
             concurrency: None,
             grace: Duration::from_secs(25),
@@ -98,6 +108,127 @@ impl WorkersBuilder {
         let mut kinds = vec![J::KIND];
         kinds.extend(J::ALIASES);
         self.handlers.push((kinds, handlers::typed(handler)));
+        self
+    }
+
+    /// Runs jobs of `J` (its kind and its aliases) with this async function. Its future is polled on the thread of the
+    /// pool that has the job, or by the executor given with [`spawner`](Self::spawner) or [`tokio`](Self::tokio); the
+    /// thread stays with the job until the future has ended. At the job's
+    /// [`timeout`](crate::JobBuilder::timeout) the future is dropped. Otherwise as [`handle`](Self::handle).
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Context, Job};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Greet { name: String }
+    /// # impl Job for Greet { const KIND: &'static str = "greet"; }
+    /// # async fn greet(_name: &str) -> std::io::Result<()> { Ok(()) }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let workers = backlog.workers()
+    ///     .handle_async(|job: Greet, _cx: Context| async move {
+    ///         greet(&job.name).await?;
+    ///         Ok(())
+    ///     })
+    ///     .start()?;
+    /// # workers.stop(std::time::Duration::from_secs(25))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn handle_async<J, F, Fut, R>(mut self, handler: F) -> Self
+    where
+        J: Job + DeserializeOwned,
+        F: Fn(J, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Failure>> + Send + 'static,
+        R: IntoOutcome,
+    {
+        let mut kinds = vec![J::KIND];
+        kinds.extend(J::ALIASES);
+        self.handlers.push((kinds, handlers::typed_async(handler)));
+        self
+    }
+
+    /// Hands the futures of async handlers to this executor: any function that runs a future to its end. Default: they
+    /// are polled on the threads of the pool.
+    ///
+    /// If the executor drops a future instead, the job is given back, its attempt not spent.
+    ///
+    /// ```
+    /// # use backlog::Backlog;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let builder = backlog.workers().spawner(|future| smol::spawn(future).detach());
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawner(mut self, spawn: impl Fn(BoxFuture) + Send + Sync + 'static) -> Self {
+        self.spawn = Some(Ok(Arc::new(spawn)));
+        self
+    }
+
+    /// Hands the futures of async handlers to the tokio runtime this is called in; what tokio offers works in them. For
+    /// another runtime give its `spawn` to [`spawner`](Self::spawner). Where there is no runtime
+    /// [`start`](Self::start) answers `Invalid`.
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self) -> Self {
+        let spawn = tokio::runtime::Handle::try_current()
+            .map(|runtime| -> Spawn { Arc::new(move |future| drop(runtime.spawn(future))) });
+        self.spawn = Some(spawn.map_err(|e| {
+            Error::invalid(format!("no tokio runtime here: call tokio() inside one, or give spawner() its spawn: {e}"))
+        }));
+        self
+    }
+
+    /// What follows a failure that does not say so itself; `None`: the job's backoff. Called once for each failed
+    /// attempt, a panic and a timeout too.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Retry};
+    /// # use std::io;
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let builder = backlog.workers().retry(|failure, cx| {
+    ///     let error = failure.downcast_ref::<io::Error>()?;
+    ///     match error.kind() {
+    ///         io::ErrorKind::NotFound => Some(Retry::Bury),
+    ///         io::ErrorKind::TimedOut if cx.attempt() < 3 => Some(Retry::In(Duration::from_secs(1))),
+    ///         _ => None,
+    ///     }
+    /// });
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retry(mut self, rule: impl Fn(&Failure, &Context) -> Option<Retry> + Send + Sync + 'static) -> Self {
+        self.layers.rule = Some(Box::new(rule));
+        self
+    }
+
+    /// Wraps every run of this pool in a middleware: it may act before and after, look at the end, or fail the attempt
+    /// without running it. The first one given is the outermost. A panic in it is a failed attempt.
+    ///
+    /// ```
+    /// # use backlog::Backlog;
+    /// # use std::time::Instant;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let builder = backlog.workers().around(|cx, run| {
+    ///     let started = Instant::now();
+    ///     let ended = run.run();
+    ///     eprintln!("{} {} took {:?}, done: {}", cx.kind(), cx.id(), started.elapsed(), ended.is_done());
+    ///     Ok(ended)
+    /// });
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn around(
+        mut self,
+        layer: impl Fn(&Context, Run<'_>) -> Result<Ended, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        self.layers.around.push(Box::new(layer));
+        self
+    }
+
+    /// Something every handler of this pool can reach by its type: [`Context::state`]. The last of a type counts.
+    pub fn with_state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.put(state);
         self
     }
 
@@ -145,7 +276,8 @@ impl WorkersBuilder {
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
-    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, or a concurrency out of range. `Io`: the
+    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a concurrency out of range, or no tokio
+    /// runtime. `Io`: the
     /// system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
     pub fn start(self) -> Result<Workers> {
         let threads = match self.concurrency {
@@ -181,7 +313,16 @@ impl WorkersBuilder {
         if handlers.is_empty() {
             return Err(Error::invalid("workers without a handler would park every job; give them one with handle()"));
         }
-        Ok(Pool::new(self.store, handlers, self.queues, self.on_poison, self.exit))
+        handlers.spawn = self.spawn.transpose()?;
+        Ok(Pool::new(Parts {
+            store: self.store,
+            handlers,
+            layers: self.layers,
+            states: Arc::new(self.states),
+            queues: self.queues,
+            policy: self.on_poison,
+            exit: self.exit,
+        }))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use super::failure::Failure;
+use super::layers::States;
 use crate::engine::Grant;
 use crate::ids::JobId;
 use crate::queue::seam::JobStore;
@@ -17,11 +20,20 @@ pub struct Context {
     store: Arc<dyn JobStore>,
     /// Set once for all runs of the pool: it stops, or nothing more can be acknowledged.
     flagged: Arc<AtomicBool>,
+    states: Arc<States>,
+    /// On the monotonic clock.
+    deadline: Option<Duration>,
 }
 
 impl Context {
-    pub(super) fn new(grant: Arc<Grant>, store: Arc<dyn JobStore>, flagged: Arc<AtomicBool>) -> Self {
-        Self { grant, store, flagged }
+    pub(super) fn new(
+        grant: Arc<Grant>,
+        store: Arc<dyn JobStore>,
+        flagged: Arc<AtomicBool>,
+        states: Arc<States>,
+        deadline: Option<Duration>,
+    ) -> Self {
+        Self { grant, store, flagged, states, deadline }
     }
 
     /// The job's number.
@@ -59,11 +71,26 @@ impl Context {
         &self.grant.envelope.metadata
     }
 
-    /// Whether the run should end soon: somebody cancelled the job, the pool's grace is over, or the disk failed and
-    /// nothing more can be acknowledged. A run that then fails keeps its attempt, unless the job was cancelled. Takes
-    /// a lock for a moment: ask between steps, not in the innermost loop.
+    /// Whether the run should end soon: somebody cancelled the job, its time is over, the pool's grace is over, or the
+    /// disk failed and nothing more can be acknowledged. In the last two cases a run that then fails keeps its attempt.
+    /// Takes a lock for a moment: ask between steps, not in the innermost loop.
     pub fn is_cancelled(&self) -> bool {
-        self.flagged.load(Ordering::SeqCst) || self.store.cancel_requested(&self.grant)
+        self.flagged.load(Ordering::SeqCst)
+            || self.time_left().is_some_and(|left| left.is_zero())
+            || self.store.cancel_requested(&self.grant)
+    }
+
+    /// What is left of the job's [`timeout`](crate::JobBuilder::timeout); zero when it is over. `None`: it has none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_sub(self.store.clock().monotonic()))
+    }
+
+    /// What the program gave the pool with [`with_state`](crate::WorkersBuilder::with_state).
+    ///
+    /// # Errors
+    /// A failure of the attempt, for `?`: the pool has no state of this type.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, Failure> {
+        self.states.get()
     }
 }
 

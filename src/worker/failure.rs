@@ -23,37 +23,66 @@ use std::time::Duration;
 #[must_use]
 pub struct Failure {
     message: String,
-    then: Then,
+    /// What the handler met, if `?` made this of it.
+    error: Option<Box<dyn Error + Send + Sync>>,
+    retry: Option<Retry>,
 }
 
-/// What is to follow.
+/// What follows a failed attempt, while the job has attempts left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
-    Retry,
-    RetryIn(Duration),
+#[non_exhaustive]
+pub enum Retry {
+    /// The next attempt comes by the job's [`Backoff`](crate::Backoff).
+    ByBackoff,
+    /// The next attempt comes after this wait.
+    In(Duration),
+    /// No further attempt: dead, kept with the error for a person to look at.
     Bury,
+    /// No further attempt, and nothing kept: the job is cancelled.
+    Cancel,
 }
 
 impl Failure {
     /// A failure with this text; the job is retried by its backoff while it has attempts left.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), then: Then::Retry }
+        Self { message: message.to_string(), error: None, retry: None }
     }
 
     /// The next attempt comes after this wait instead of the job's backoff.
-    pub fn retry_in(mut self, delay: Duration) -> Self {
-        self.then = Then::RetryIn(delay);
-        self
+    pub fn retry_in(self, delay: Duration) -> Self {
+        self.then(Retry::In(delay))
     }
 
     /// No further attempt: the job is dead, with this text as the reason.
-    pub fn bury(mut self) -> Self {
-        self.then = Then::Bury;
+    pub fn bury(self) -> Self {
+        self.then(Retry::Bury)
+    }
+
+    /// What follows. It goes before a rule of the pool
+    /// ([`WorkersBuilder::retry`](crate::WorkersBuilder::retry)).
+    pub fn then(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
         self
     }
 
-    pub(super) fn into_parts(self) -> (String, Then) {
-        (self.message, self.then)
+    /// The error this was made of, if it is an `E`: for rules that tell errors apart.
+    ///
+    /// ```
+    /// use std::io;
+    /// let failure = backlog::Failure::from(io::Error::from(io::ErrorKind::TimedOut));
+    /// let timed_out = failure.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut);
+    /// assert!(timed_out);
+    /// ```
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.error.as_deref()?.downcast_ref()
+    }
+
+    pub(super) fn is_undecided(&self) -> bool {
+        self.retry.is_none()
+    }
+
+    pub(super) fn into_parts(self) -> (String, Retry) {
+        (self.message, self.retry.unwrap_or(Retry::ByBackoff))
     }
 }
 
@@ -70,7 +99,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
             }
             beneath = source.source();
         }
-        Self { message, then: Then::Retry }
+        Self { message, error: Some(Box::new(error)), retry: None }
     }
 }
 
@@ -82,6 +111,6 @@ impl fmt::Display for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("message", &self.message).field("then", &self.then).finish()
+        f.debug_struct("Failure").field("message", &self.message).field("retry", &self.retry).finish_non_exhaustive()
     }
 }

@@ -2,14 +2,16 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::failure::{Failure, Then};
+use super::failure::{Failure, Retry};
 use super::outcome::{IntoOutcome, Outcome};
+use super::tasks::{self, RunFuture, Spawn};
 use crate::clock::Clock;
 use crate::engine::{Grant, Settle};
 use crate::error::{Error, Result};
@@ -21,14 +23,26 @@ use crate::queue::{Job, JobBuilder, NameOf, check_name, parse_args};
 #[derive(Debug)]
 pub(super) enum Ran {
     Done(Vec<JobBuilder>),
-    Failed { message: String, cause: ErrorCause, retry_in: Option<Duration> },
+    Failed {
+        failure: Failure,
+        cause: ErrorCause,
+    },
+    /// It was stopped at its timeout.
+    Overdue,
+    Cancel,
     Snooze(Duration),
     Release,
     Bury(String),
     Park(String),
 }
 
-pub(super) type Handler = Box<dyn Fn(&Grant, Context) -> Ran + Send + Sync>;
+/// What runs a job of its kind.
+pub(super) enum Handler {
+    Blocking(Act<Ran>),
+    Async(Act<RunFuture>),
+}
+
+type Act<R> = Box<dyn Fn(&Grant, Context) -> R + Send + Sync>;
 
 /// A handler that takes typed args. Args that do not parse leave the job parked.
 pub(super) fn typed<J, F, R>(handler: F) -> Handler
@@ -37,10 +51,31 @@ where
     F: Fn(J, Context) -> Result<R, Failure> + Send + Sync + 'static,
     R: IntoOutcome,
 {
-    Box::new(move |grant, cx| match parse_args::<J>(&grant.envelope.kind, grant.envelope.codec, &grant.args) {
+    Handler::Blocking(Box::new(move |grant, cx| match parsed::<J>(grant) {
         Ok(job) => Ran::of(handler(job, cx)),
-        Err(e) => Ran::Park(e.to_string()),
-    })
+        Err(parked) => parked,
+    }))
+}
+
+/// A handler that takes typed args and gives a future.
+pub(super) fn typed_async<J, F, Fut, R>(handler: F) -> Handler
+where
+    J: Job + DeserializeOwned,
+    F: Fn(J, Context) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, Failure>> + Send + 'static,
+    R: IntoOutcome,
+{
+    Handler::Async(Box::new(move |grant, cx| match parsed::<J>(grant) {
+        Ok(job) => {
+            let answer = handler(job, cx);
+            Box::pin(async move { Ran::of(answer.await) })
+        }
+        Err(parked) => Box::pin(std::future::ready(parked)),
+    }))
+}
+
+fn parsed<J: Job + DeserializeOwned>(grant: &Grant) -> Result<J, Ran> {
+    parse_args(&grant.envelope.kind, grant.envelope.codec, &grant.args).map_err(|e| Ran::Park(e.to_string()))
 }
 
 /// A handler that takes the bytes as they are.
@@ -49,7 +84,7 @@ where
     F: Fn(&[u8], Context) -> Result<R, Failure> + Send + Sync + 'static,
     R: IntoOutcome,
 {
-    Box::new(move |grant, cx| Ran::of(handler(&grant.args, cx)))
+    Handler::Blocking(Box::new(move |grant, cx| Ran::of(handler(&grant.args, cx))))
 }
 
 impl Ran {
@@ -60,18 +95,38 @@ impl Ran {
             Ok(Outcome::Snooze(delay)) => Self::Snooze(delay),
             Ok(Outcome::Release) => Self::Release,
             Ok(Outcome::Bury(reason)) => Self::Bury(reason),
-            Err(failure) => match failure.into_parts() {
-                (message, Then::Retry) => Self::failed(message),
-                (message, Then::RetryIn(delay)) => {
-                    Self::Failed { message, cause: ErrorCause::Failed, retry_in: Some(delay) }
-                }
-                (message, Then::Bury) => Self::Bury(message),
-            },
+            Ok(Outcome::Cancel) => Self::Cancel,
+            Err(failure) => Self::failed(failure),
         }
     }
 
-    fn failed(message: String) -> Self {
-        Self::Failed { message, cause: ErrorCause::Failed, retry_in: None }
+    pub(super) fn failed(failure: Failure) -> Self {
+        Self::Failed { failure, cause: ErrorCause::Failed }
+    }
+
+    /// What the program's rule makes of a failure that did not say itself what is to follow.
+    pub(super) fn ruled(self, rule: impl FnOnce(&Failure) -> Option<Retry>) -> Self {
+        let Self::Failed { failure, cause } = self else { return self };
+        let failure = match rule(&failure).filter(|_| failure.is_undecided()) {
+            Some(retry) => failure.then(retry),
+            None => failure,
+        };
+        Self::Failed { failure, cause }
+    }
+
+    /// A run that failed when its time was over failed for want of time.
+    pub(super) fn timed(self, timeout: Option<Duration>, took: Duration) -> Self {
+        let Some(timeout) = timeout.filter(|timeout| took >= *timeout) else { return self };
+        match self {
+            Self::Overdue => {
+                let failure = Failure::new(format!("stopped at its timeout of {timeout:?}"));
+                Self::Failed { failure, cause: ErrorCause::TimedOut }
+            }
+            Self::Failed { failure, cause: ErrorCause::Failed } => {
+                Self::Failed { failure, cause: ErrorCause::TimedOut }
+            }
+            other => other,
+        }
     }
 
     /// The end of the run as the store takes it. Follow-ups that cannot be accepted are a failed attempt.
@@ -85,9 +140,14 @@ impl Ran {
                     Err(e) => Self::refused(&e).into_settle(took, clock, limits),
                 }
             }
-            Self::Failed { message, cause, retry_in } => {
-                Settle::Nack { error: message, cause, retry_after: retry_in, duration: Some(took) }
-            }
+            Self::Failed { failure, cause } => match failure.into_parts() {
+                (error, Retry::ByBackoff) => nack(error, cause, None, took),
+                (error, Retry::In(wait)) => nack(error, cause, Some(wait), took),
+                (error, Retry::Bury) => Settle::Bury(error),
+                (_, Retry::Cancel) => Settle::Cancel,
+            },
+            Self::Overdue => nack("stopped at its timeout".to_owned(), ErrorCause::TimedOut, None, took),
+            Self::Cancel => Settle::Cancel,
             Self::Snooze(delay) => Settle::Snooze(delay),
             Self::Release => Settle::Release,
             Self::Bury(reason) => Settle::Bury(reason),
@@ -97,25 +157,27 @@ impl Ran {
 
     /// The handler succeeded, but its follow-ups were refused.
     pub(super) fn refused(e: &Error) -> Self {
-        Self::failed(format!("the handler succeeded, but its follow-up jobs were refused: {e}"))
+        Self::failed(Failure::new(format!("the handler succeeded, but its follow-up jobs were refused: {e}")))
     }
 
     pub(super) fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. })
+        matches!(self, Self::Failed { .. } | Self::Overdue)
     }
 }
 
 /// Handlers by kind.
 #[derive(Default)]
 pub(super) struct Handlers {
-    handlers: Vec<Handler>,
+    acts: Vec<Handler>,
     by_kind: HashMap<String, usize>,
+    /// Polls the futures of async handlers; none: the thread of the run does.
+    pub(super) spawn: Option<Spawn>,
 }
 
 impl Handlers {
     /// Refuses a bad name and a kind that has a handler already.
     pub(super) fn add(&mut self, kinds: &[&str], handler: Handler) -> Result<()> {
-        let at = self.handlers.len();
+        let at = self.acts.len();
         for &kind in kinds {
             check_name(NameOf::Kind, kind)?;
             if self.by_kind.insert(kind.to_owned(), at).is_some() {
@@ -124,37 +186,44 @@ impl Handlers {
                 )));
             }
         }
-        self.handlers.push(handler);
+        self.acts.push(handler);
         Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.handlers.is_empty()
+        self.acts.is_empty()
     }
 
     pub(super) fn knows(&self, kind: &str) -> bool {
         self.by_kind.contains_key(kind)
     }
 
-    /// Runs the handler of the job's kind. A panic is a failed attempt.
-    pub(super) fn run(&self, grant: &Grant, cx: Context) -> Ran {
+    /// Runs the handler of the job's kind; an async one until `deadline`. A panic is a failed attempt.
+    pub(super) fn run(&self, grant: &Grant, cx: Context, deadline: Option<Duration>, clock: &dyn Clock) -> Ran {
         let kind = grant.envelope.kind.as_str();
-        let Some(handler) = self.by_kind.get(kind).and_then(|at| self.handlers.get(*at)) else {
+        let Some(handler) = self.by_kind.get(kind).and_then(|at| self.acts.get(*at)) else {
             return Ran::Park(format!("no handler for kind={kind:?} in this program"));
         };
-        match catch_unwind(AssertUnwindSafe(|| handler(grant, cx))) {
-            Ok(ran) => ran,
-            Err(panic) => {
-                let message = format!("panicked: {}", panic_text(&*panic));
-                // What was thrown may itself panic when it is dropped.
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-                    std::mem::forget(again);
-                }
-                let failed = Ran::Failed { message, cause: ErrorCause::Panicked, retry_in: None };
-                planted!(PanicIsSuccess, Ran::Done(Vec::new()), failed)
-            }
-        }
+        let run = || match handler {
+            Handler::Blocking(handler) => handler(grant, cx),
+            Handler::Async(handler) => tasks::run(handler(grant, cx), self.spawn.as_ref(), deadline, clock),
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
     }
+}
+
+fn nack(error: String, cause: ErrorCause, retry_after: Option<Duration>, took: Duration) -> Settle {
+    Settle::Nack { error, cause, retry_after, duration: Some(took) }
+}
+
+/// A failed attempt, and what was thrown is gone.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Ran {
+    let failure = Failure::new(format!("panicked: {}", panic_text(&*panic)));
+    // What was thrown may itself panic when it is dropped.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
+    planted!(PanicIsSuccess, Ran::Done(Vec::new()), Ran::Failed { failure, cause: ErrorCause::Panicked })
 }
 
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -1,7 +1,7 @@
 //! Runs handlers for claimed jobs.
 //!
 //! * [`WorkersBuilder`] gathers handlers and settings; [`Workers`] is the running pool.
-//! * A handler gets its job and a [`Context`], and answers with an [`Outcome`] or a [`Failure`].
+//! * A handler gets its job and a [`Context`], and answers with an [`Outcome`] or a [`Failure`], at once or by a future.
 //! * `pool` holds the threads; it knows a store only through [`JobStore`](crate::queue::seam::JobStore).
 //!
 //! # Invariants
@@ -15,17 +15,21 @@ mod builder;
 mod context;
 mod failure;
 mod handlers;
+mod layers;
 mod outcome;
 mod pool;
 mod signals;
+mod tasks;
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
 mod workers;
 
 pub use builder::WorkersBuilder;
 pub use context::Context;
-pub use failure::Failure;
+pub use failure::{Failure, Retry};
 #[cfg(feature = "testing")]
 pub(crate) use handlers::panic_text;
+pub use layers::{Ended, Run};
 pub use outcome::{IntoOutcome, Outcome};
+pub use tasks::BoxFuture;
 pub use workers::{OnPoison, Stopped, Workers};

@@ -29,6 +29,8 @@ pub enum Outcome {
     Release,
     /// Not ever: dead, with this reason.
     Bury(String),
+    /// Not ever, and nothing is kept: the job is cancelled.
+    Cancel,
 }
 
 /// What a handler may return inside `Ok`.

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
+use super::layers::{Layers, States};
 use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,9 +38,22 @@ const AHEAD: Duration = Duration::from_millis(1);
 /// And how many jobs.
 const AHEAD_JOBS_MAX: u128 = 256;
 
+/// What a pool is made of.
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn JobStore>,
+    pub(super) handlers: Handlers,
+    pub(super) layers: Layers,
+    pub(super) states: Arc<States>,
+    pub(super) queues: Vec<String>,
+    pub(super) policy: Option<OnPoison>,
+    pub(super) exit: fn(i32),
+}
+
 pub(super) struct Pool {
     store: Arc<dyn JobStore>,
     handlers: Handlers,
+    layers: Layers,
+    states: Arc<States>,
     queues: Vec<String>,
     /// What `State::stopping` says, for those who must not take the lock.
     stopping: AtomicBool,
@@ -91,16 +105,21 @@ impl State {
 }
 
 impl Pool {
-    pub(super) fn new(
-        store: Arc<dyn JobStore>,
-        handlers: Handlers,
-        queues: Vec<String>,
-        policy: Option<OnPoison>,
-        exit: fn(i32),
-    ) -> Self {
-        let state = Mutex::new(State { policy, ..State::default() });
-        let (stopping, flagged) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
-        Self { store, handlers, queues, stopping, flagged, state, work: Condvar::new(), news: Condvar::new(), exit }
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { store, handlers, layers, states, queues, policy, exit } = parts;
+        Self {
+            store,
+            handlers,
+            layers,
+            states,
+            queues,
+            stopping: AtomicBool::new(false),
+            flagged: Arc::new(AtomicBool::new(false)),
+            state: Mutex::new(State { policy, ..State::default() }),
+            work: Condvar::new(),
+            news: Condvar::new(),
+            exit,
+        }
     }
 
     /// Brings back parked jobs this pool can run, and starts its threads: all or none.
@@ -198,9 +217,13 @@ impl Pool {
     fn run(&self, slot: usize, grant: &Arc<Grant>) -> Option<Ticket> {
         let clock = self.store.clock();
         let since = clock.monotonic();
-        let cx = Context::new(Arc::clone(grant), Arc::clone(&self.store), Arc::clone(&self.flagged));
-        let mut ran = self.handlers.run(grant, cx);
+        let timeout = grant.envelope.timeout_ms.map(Duration::from_millis);
+        let deadline = timeout.map(|timeout| since.saturating_add(timeout));
+        let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
+        let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), deadline);
+        let ran = self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), deadline, clock));
         let took = clock.monotonic().saturating_sub(since);
+        let mut ran = self.layers.ruled(&cx, ran.timed(timeout, took));
         // Given back while it ran: its outcome counts for nothing.
         {
             let mut state = self.state.lock();

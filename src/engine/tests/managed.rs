@@ -2,9 +2,9 @@
 
 use crate::disk::simulated::Call;
 use crate::engine::state::Life;
-use crate::engine::{Cancelled, Durability, LeaseKind, Requeued, Settle};
+use crate::engine::{Cancelled, Confirmed, Durability, LeaseKind, Requeued, Settle};
 use crate::error::ErrorKind;
-use crate::ids::JobId;
+use crate::ids::{JobId, Phase};
 use crate::testing::oracle::{CancelAnswer, RequeueAnswer};
 
 use super::judged::{Judged, Step, Wait, broken, level_of};
@@ -37,6 +37,26 @@ impl Judged {
         if answered != right {
             return broken(format!("requeue of job={id} answered {answered:?}, right is {right:?}"));
         }
+        self.reach(op, ticket, wait)
+    }
+
+    /// Confirms a held job, or discards it.
+    pub(super) fn end_hold(&mut self, id: JobId, confirm: bool, wait: Wait) -> Step {
+        let held = self.oracle.view().jobs.get(&id).map(|job| job.phase);
+        let right = match held {
+            None => Confirmed::NotLive,
+            Some(Phase::Held) => Confirmed::Done,
+            Some(other) => Confirmed::Refused(other),
+        };
+        let (answer, ticket) = if confirm { self.engine().confirm(id)? } else { self.engine().discard(id)? };
+        if answer != right {
+            return broken(format!("the end of the hold of job={id} answered {answer:?}, right is {right:?}"));
+        }
+        let op = match right {
+            Confirmed::Done if confirm => self.oracle.confirm(id)?,
+            Confirmed::Done => self.oracle.discard(id)?,
+            _ => self.oracle.last_op(),
+        };
         self.reach(op, ticket, wait)
     }
 

@@ -122,6 +122,19 @@ impl Oracle {
         })
     }
 
+    /// Its holder cancels it.
+    pub fn give_up(&mut self, id: JobId, token: (u64, u64)) -> Option<Op> {
+        if !self.holds(id, token) {
+            return None;
+        }
+        let mut queue = self.queue.clone();
+        if let Some(job) = queue.jobs.get_mut(&id) {
+            job.cancel_requested = true;
+        }
+        end_attempt(&mut queue, id, |_| {});
+        Some(self.step("give up", queue))
+    }
+
     fn end_held(
         &mut self,
         id: JobId,

@@ -1,6 +1,8 @@
 //! Promises of the pool, over a store in memory.
 
+mod asynchronous;
 mod ending;
+mod layers;
 mod running;
 mod signals;
 mod twin;

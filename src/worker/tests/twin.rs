@@ -47,10 +47,15 @@ impl Twin {
     }
 
     pub(super) fn add(&self, kind: &str, args: &str) -> u64 {
+        self.add_with(kind, args, |_| {})
+    }
+
+    pub(super) fn add_with(&self, kind: &str, args: &str, say: impl FnOnce(&mut Envelope)) -> u64 {
         self.change(|held| {
             held.counter += 1;
             let mut envelope = Envelope::new(kind, Millis(1));
             envelope.codec = Codec::Json;
+            say(&mut envelope);
             held.jobs.insert(held.counter, (envelope, args.as_bytes().to_vec()));
             held.counter
         })
@@ -99,7 +104,9 @@ impl Twin {
             if !matches!(job.state, JobState::InFlight { token, .. } if token == grant.token) {
                 return Ok(None);
             }
-            match next(job, &event(how, grant, now)) {
+            let mut job = job.clone();
+            job.cancel_requested |= matches!(how, Settle::Cancel);
+            match next(&job, &event(how, grant, now)) {
                 Next::Stands(envelope) => held.jobs.get_mut(&grant.id.0).unwrap().0 = envelope,
                 Next::Ends(_) => {
                     held.jobs.remove(&grant.id.0);
@@ -126,7 +133,7 @@ fn event(how: Settle, grant: &Grant, now: Millis) -> Event {
             now,
             retry_at: retry_after.map(|after| now.after(after)),
         },
-        Settle::Release => Event::Release { now },
+        Settle::Release | Settle::Cancel => Event::Release { now },
         Settle::Snooze(delay) => Event::Snooze { until: now.after(delay), now },
         Settle::Bury(reason) => Event::Bury { reason, now },
         Settle::Park(reason) => Event::Park { reason, now },
