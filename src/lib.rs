@@ -114,7 +114,8 @@ pub use queue::{
     StaleLease,
 };
 pub use worker::{
-    BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Retry, Run, Stopped, Workers, WorkersBuilder,
+    BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,
+    WorkersBuilder,
 };
 
 #[cfg(all(test, backlog_shuttle))]

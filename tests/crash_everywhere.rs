@@ -351,3 +351,42 @@ fn a_scenario_that_does_not_repeat_itself_is_refused() {
     });
     assert!(found.why().contains("does not repeat itself"), "{found}");
 }
+
+/// Charges and sends a receipt as two steps of one job.
+fn in_steps(scenario: &Scenario) -> Result<(), Failure> {
+    let (sold, done) = (Cell::new(false), Arc::new(Mutex::new(Vec::new())));
+    let work = |backlog: &Backlog| {
+        let done = Arc::clone(&done);
+        scenario.drain(backlog.workers().handle(move |_: ChargeCard, cx: Context| {
+            let act = |what: &'static str| {
+                done.lock().unwrap().push(what);
+                Ok(what.len())
+            };
+            let charged = cx.step("charge", || act("charge"))?;
+            assert_eq!(charged, 6, "the value comes back");
+            cx.step("receipt", || act("receipt"))?;
+            Ok(())
+        }))?;
+        Ok(())
+    };
+    scenario.run(|backlog| {
+        backlog.enqueue(&ChargeCard { sale: 7 })?;
+        sold.set(true);
+        work(backlog)
+    })?;
+    scenario.finish(work)?;
+    let done = done.lock().unwrap();
+    let first_receipt = done.iter().position(|what| *what == "receipt");
+    match first_receipt {
+        None if sold.get() => Err(Failure::new(format!("sold, and done={done:?}"))),
+        Some(at) if done.iter().skip(at).any(|what| *what == "charge") => {
+            Err(Failure::new(format!("charged behind a receipt: {done:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn a_step_whose_next_one_has_begun_is_never_run_again_whatever_crashes() {
+    counted(crash_everywhere(in_steps));
+}

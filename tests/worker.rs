@@ -301,3 +301,103 @@ fn a_handler_may_cancel_its_job_and_a_rule_may_discard_a_declined_one() {
     assert!(ids.iter().all(|job| backlog.inspect(job.id).unwrap() == Status::Finished));
     backlog.close().unwrap();
 }
+
+#[test]
+fn a_step_that_is_done_is_not_run_again_by_later_attempts_and_its_value_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let backlog = open(dir.path());
+    let (say, hear) = channel();
+    let told = say.clone();
+    let workers = backlog
+        .workers()
+        .handle(move |job: Step, cx: Context| {
+            let payment: u32 = cx.step("charge", || {
+                say.send(("charge", cx.attempt()))?;
+                Ok(job.n + 1)
+            })?;
+            cx.progress(50, format!("paid {payment}"))?;
+            if cx.attempt() == 1 {
+                cx.checkpoint(b"half way")?;
+                return Err(Failure::new("the mail server is down"));
+            }
+            assert_eq!(cx.last_checkpoint()?.as_deref(), Some(&b"half way"[..]));
+            say.send(("receipt", payment))?;
+            Ok(())
+        })
+        .concurrency(1)
+        .start()
+        .unwrap();
+    let id = backlog.enqueue(&Step { n: 41 }).unwrap().id;
+    let said: Vec<_> = hear.iter().take(2).collect();
+    assert_eq!(said, [("charge", 1), ("receipt", 42)]);
+    workers.stop(LONG).unwrap();
+    assert_eq!(backlog.progress(id).unwrap(), None, "it has ended, and what it kept with it");
+    let mut dump = Vec::new();
+    backlog.dump(&mut dump).unwrap();
+    assert!(!String::from_utf8(dump).unwrap().contains("\"cell\":7"));
+    drop(told);
+    backlog.close().unwrap();
+}
+
+#[test]
+fn steps_checkpoints_and_progress_are_there_for_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = {
+        let backlog = open(dir.path());
+        let workers = backlog
+            .workers()
+            .handle_async(|job: Step, cx: Context| async move {
+                let doubled: u32 = cx.step_async("double", async { Ok(job.n * 2) }).await?;
+                cx.checkpoint(&doubled.to_be_bytes())?;
+                cx.progress(101, "waits")?;
+                Ok(Outcome::Snooze(Duration::from_secs(3600)))
+            })
+            .concurrency(1)
+            .start()
+            .unwrap();
+        let id = backlog.enqueue(&Step { n: 21 }).unwrap().id;
+        while backlog.counts().total().scheduled == 0 {
+            std::thread::yield_now();
+        }
+        workers.stop(LONG).unwrap();
+        backlog.close().unwrap();
+        id
+    };
+    let backlog = open(dir.path());
+    let progress = backlog.progress(id).unwrap().unwrap();
+    assert_eq!((progress.percent, progress.text.as_str()), (100, "waits"));
+    assert_eq!(backlog.requeue(id).unwrap(), Requeued::Done);
+    let (say, hear) = channel();
+    let workers = backlog
+        .workers()
+        .handle(move |_: Step, cx: Context| {
+            let doubled: u32 = cx.step("double", || Err(Failure::new("it runs again")))?;
+            say.send((doubled, cx.last_checkpoint()?))?;
+            let unread: Result<String, Failure> = cx.step("double", || Ok(String::new()));
+            assert!(unread.unwrap_err().to_string().contains("is not of this type"));
+            Ok(())
+        })
+        .concurrency(1)
+        .start()
+        .unwrap();
+    assert_eq!(hear.recv_timeout(LONG).unwrap(), (42, Some(42_u32.to_be_bytes().to_vec())));
+    workers.stop(LONG).unwrap();
+    assert_eq!(backlog.counts().completed, 1);
+    backlog.close().unwrap();
+}
+
+#[test]
+fn a_context_that_outlives_its_run_keeps_nothing_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let backlog = open(dir.path());
+    let (say, hear) = channel();
+    let workers =
+        backlog.workers().handle(move |_: Step, cx: Context| Ok(say.send(cx)?)).concurrency(1).start().unwrap();
+    backlog.enqueue(&Step { n: 1 }).unwrap();
+    let late = hear.recv_timeout(LONG).unwrap();
+    workers.stop(LONG).unwrap();
+    let refused = late.checkpoint(b"late").unwrap_err();
+    assert!(refused.to_string().contains("no longer this run's"), "{refused}");
+    assert!(late.step("", || Ok(())).unwrap_err().to_string().contains("name of a step is empty"));
+    backlog.close().unwrap();
+}

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Millis, Phase, Place, Token};
 use crate::index::{Index, Key, LaneId, Mismatch};
 use crate::job::{
-    Cause, CellRecord, Claimed, Counters, Due, Ended, Ending, Envelope, Peek, Record, Removes, State, Totals,
+    Cause, CellRecord, Claimed, Counters, Due, Ended, Ending, Envelope, Peek, Record, Removes, State, Totals, namespace,
 };
 
 use super::ledger::Ledger;
@@ -218,6 +218,11 @@ impl Books {
             }
         }
         self.suspects.remove(&id);
+        for place in planted!(CellsOutliveTheirJob, Vec::new(), self.index.take_cells_of(&namespace::OF_A_JOB, id)) {
+            if !self.ledger.drop(place) {
+                return Err(disagree(id, "what it kept beside itself was not counted"));
+            }
+        }
         let counters = self.counters();
         match ended.how {
             Ending::Completed => counters.completed += planted!(CompletedNotCounted, 0, 1),

@@ -30,6 +30,7 @@ mod ledger;
 mod look;
 mod make;
 mod manage;
+mod notes;
 mod open;
 pub(crate) mod planner;
 mod readonly;
@@ -76,7 +77,6 @@ pub use recover::{IndexOrigin, RecoveryReport};
 pub(crate) use services::Engine;
 pub use settings::Durability;
 pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
-#[cfg(test)]
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;

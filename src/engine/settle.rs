@@ -67,7 +67,7 @@ pub(crate) enum Settle {
 }
 
 /// Whether the lease still holds, and whether somebody wants the job cancelled.
-fn held(state: &State, id: JobId, token: Token) -> Option<bool> {
+pub(super) fn held(state: &State, id: JobId, token: Token) -> Option<bool> {
     let lease = state.leases.get(&id)?;
     (lease.token == token || planted!(StaleLeaseAccepted)).then_some(lease.cancel)
 }
@@ -321,7 +321,7 @@ fn forget_untold(envelope: &mut Envelope) {
     }
 }
 
-fn check_cells(cells: &[CellSet]) -> Result<()> {
+pub(super) fn check_cells(cells: &[CellSet]) -> Result<()> {
     for cell in cells {
         let bytes = cell.value.as_ref().map_or(0, Vec::len);
         if bytes > CELL_BYTES_MAX {

@@ -177,6 +177,17 @@ impl Index {
         }
     }
 
+    /// Takes away what belongs to a job: cells of these namespaces whose key begins with its id. Gives their places.
+    pub(crate) fn take_cells_of(&mut self, namespaces: &[u8], id: JobId) -> Vec<Place> {
+        let mut places = Vec::new();
+        for &ns in namespaces {
+            for key in self.cells.beginning(ns, &id.0.to_be_bytes()) {
+                places.extend(self.cells.remove(ns, &key));
+            }
+        }
+        places
+    }
+
     /// Carried: only the place changes; gives the old one.
     pub(crate) fn relocate_cell(&mut self, ns: u8, key: &[u8], place: Place) -> Option<Place> {
         self.cells.relocate(ns, key, place)

@@ -20,7 +20,7 @@ mod tests;
 #[allow(unused_imports, reason = "the floor's contract; later floors take what they need")]
 pub(crate) use self::{
     codec::{DecodeError, Peek, decode, encode, encode_job, peek},
-    envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique},
+    envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique, cut},
     event::{Ending, Event, Next, Refusal},
     record::{
         Cause, CellRecord, ClaimRun, Claimed, Counters, Due, Ended, JobRecord, Opened, Record, Removes, Totals, kind,

@@ -63,6 +63,8 @@ pub(crate) mod namespace {
     pub(crate) const PROGRESS: u8 = 15;
     /// Parent's id and child's id, big-endian → the child waits for the parent.
     pub(crate) const AFTER: u8 = 16;
+    /// Cells of these belong to the job whose id their key begins with: its end takes them away.
+    pub(crate) const OF_A_JOB: [u8; 3] = [STEP, CHECKPOINT, PROGRESS];
     /// One cell: the token under which a suspect runs alone.
     pub(crate) const ALONE: u8 = 17;
 }

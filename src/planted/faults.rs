@@ -499,6 +499,8 @@ faults! {
         "engine::tests::borders::p1_a_job_is_granted_only_from_the_level_it_was_accepted_at";
     TrailingBytesAccepted: "a record with bytes left over is accepted",
         "job::tests::hostile::one_byte_too_many_is_an_error";
+    CellsOutliveTheirJob: "what a job kept beside itself stays when it ends",
+        "engine::tests::notes::what_a_run_keeps_goes_with_its_job_and_survives_every_crash_before";
     OverdueRunGoesOn: "the future of a run whose time is over is not dropped",
         "worker::tests::asynchronous::at_its_timeout_a_future_is_dropped_and_the_attempt_has_failed";
     MomentsRoundedDown: "a scheduled job runs up to a millisecond early",

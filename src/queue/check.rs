@@ -13,6 +13,7 @@ use crate::limits::{
 pub(crate) enum NameOf {
     Kind,
     Queue,
+    Step,
 }
 
 impl NameOf {
@@ -20,6 +21,7 @@ impl NameOf {
         match self {
             NameOf::Kind => "kind",
             NameOf::Queue => "queue name",
+            NameOf::Step => "name of a step",
         }
     }
 }

@@ -11,10 +11,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use super::backlog::{Backlog, leaving};
 use crate::clock::Clock;
-use crate::engine::{Engine, Grant, LeaseKind, Settle, Ticket};
+use crate::engine::{CellSet, Durability, Engine, Grant, LeaseKind, Settle, Source, Ticket};
 use crate::error::Result;
 use crate::limits::Scaled;
 use crate::sync::AtomicBool;
@@ -27,6 +28,12 @@ pub(crate) trait JobStore: Send + Sync {
     fn settle_many(&self, endings: Vec<(Arc<Grant>, Settle)>) -> Vec<Result<Option<Ticket>>>;
     /// Waits until what the mark stands for is on disk.
     fn wait(&self, mark: Ticket) -> Result<()>;
+    /// The same for a task.
+    fn poll_wait(&self, mark: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>>;
+    /// Keeps cells for a run, all or none. `None`: the job is not this run's any more.
+    fn note(&self, grant: &Grant, cells: &[CellSet], level: Durability) -> Result<Option<Ticket>>;
+    /// What was kept.
+    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>>;
     /// Waits until a job may be ready, or `give_up` says so; asked again at every nudge.
     fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()>;
     /// Makes everyone who waits for work ask his `give_up` again.
@@ -80,6 +87,18 @@ impl JobStore for EngineStore {
 
     fn wait(&self, mark: Ticket) -> Result<()> {
         self.engine.wait(mark)
+    }
+
+    fn poll_wait(&self, mark: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.engine.poll_wait(mark, cx)
+    }
+
+    fn note(&self, grant: &Grant, cells: &[CellSet], level: Durability) -> Result<Option<Ticket>> {
+        self.engine.note(grant, cells, level)
+    }
+
+    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.engine.cell_value(namespace, key)?.map(|(value, _)| value))
     }
 
     fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {

@@ -11,11 +11,14 @@ use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
 use super::layers::{Ended, Layers, Run, States};
+use super::notes::Progress;
 use super::outcome::IntoOutcome;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
 use crate::error::{Error, Result};
+use crate::ids::JobId;
+use crate::job::namespace;
 use crate::queue::seam::JobStore;
 use crate::queue::{Backlog, Job, NameOf, check_name};
 
@@ -23,6 +26,15 @@ impl Backlog {
     /// A pool of workers for this backlog: give it handlers, then start it.
     pub fn workers(&self) -> WorkersBuilder {
         WorkersBuilder::over(self.as_store(), Some(self.clone()))
+    }
+
+    /// How far a live job said it is ([`Context::progress`]); `None`: it said nothing, or it has ended.
+    ///
+    /// # Errors
+    /// `Corrupt`: what it said does not read back. `Poisoned`, `Closed`.
+    pub fn progress(&self, id: JobId) -> Result<Option<Progress>> {
+        let cell = self.as_store().noted(namespace::PROGRESS, &id.0.to_be_bytes())?;
+        Ok(cell.as_deref().and_then(Progress::from_cell))
     }
 }
 

@@ -36,6 +36,14 @@ impl Context {
         Self { grant, store, flagged, states, deadline }
     }
 
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    pub(super) fn store(&self) -> &dyn JobStore {
+        &*self.store
+    }
+
     /// The job's number.
     pub fn id(&self) -> JobId {
         self.grant.id

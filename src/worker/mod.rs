@@ -16,6 +16,7 @@ mod context;
 mod failure;
 mod handlers;
 mod layers;
+mod notes;
 mod outcome;
 mod pool;
 mod signals;
@@ -30,6 +31,7 @@ pub use failure::{Failure, Retry};
 #[cfg(feature = "testing")]
 pub(crate) use handlers::panic_text;
 pub use layers::{Ended, Run};
+pub use notes::Progress;
 pub use outcome::{IntoOutcome, Outcome};
 pub use tasks::BoxFuture;
 pub use workers::{OnPoison, Stopped, Workers};

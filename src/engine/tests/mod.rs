@@ -15,6 +15,7 @@ mod managed;
 mod matrix;
 mod model;
 mod narrow;
+mod notes;
 mod program;
 mod promises;
 mod reopen;

@@ -41,6 +41,8 @@ pub(in crate::index) struct Cells {
     dirty: BTreeSet<Key>,
     gone: BTreeSet<Key>,
     entries: u64,
+    /// Of them, by namespace.
+    of: BTreeMap<u8, u64>,
     bytes: usize,
 }
 
@@ -61,6 +63,11 @@ fn view(slot: &Slot) -> Cell<'_> {
 }
 
 impl Cells {
+    fn count(&mut self, namespace: u8) {
+        self.entries += 1;
+        *self.of.entry(namespace).or_default() += 1;
+    }
+
     fn range<'a>(
         &'a self,
         from: Bound<&[u8]>,
@@ -102,10 +109,12 @@ impl Cells {
             }
         };
         let freed = old.as_ref().map_or(0, |old| packed_len(&key, old));
-        self.entries += u64::from(old.is_none());
         self.bytes = self.bytes + added - freed;
         leaf.bytes = leaf.bytes + added - freed;
         let splits = leaf.bytes > LEAF_BYTES_SPLIT && leaf.entries.len() > 1;
+        if old.is_none() {
+            self.count(namespace);
+        }
         self.dirty.insert(low.clone());
         if splits {
             self.split(&low);
@@ -136,6 +145,9 @@ impl Cells {
         leaf.bytes -= freed;
         self.bytes -= freed;
         self.entries -= 1;
+        if let Some(left) = self.of.get_mut(&namespace) {
+            *left -= 1;
+        }
         let small = leaf.bytes < LEAF_BYTES_SPLIT / 4;
         if leaf.entries.is_empty() {
             self.drop_leaf(&low);
@@ -153,6 +165,17 @@ impl Cells {
         self.from(full_key(namespace, &[]))
             .take_while(move |(key, _)| key.first() == Some(&namespace))
             .map(|(key, slot)| (key.get(1..).unwrap_or_default(), view(slot)))
+    }
+
+    /// Keys of one namespace that begin so.
+    pub(in crate::index) fn beginning(&self, namespace: u8, prefix: &[u8]) -> Vec<Box<[u8]>> {
+        // Asked at the end of every job, and nearly always there is none.
+        if self.of.get(&namespace).is_none_or(|cells| *cells == 0) {
+            return Vec::new();
+        }
+        let full = full_key(namespace, prefix);
+        let keys = self.from(full.clone()).map(|(key, _)| key).take_while(|key| key.starts_with(&full));
+        keys.map(|key| key.get(1..).unwrap_or_default().into()).collect()
     }
 
     /// All cells: (namespace, key, cell), in order.

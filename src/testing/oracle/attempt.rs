@@ -46,7 +46,7 @@ impl Oracle {
             return Ok(None);
         }
         let mut queue = self.queue.clone();
-        queue.jobs.remove(&id);
+        queue.forget(id);
         queue.counters.completed += 1;
         self.accept(&mut queue, follow_ups, answers)?;
         queue.set_cells(cells);
@@ -156,7 +156,7 @@ impl Oracle {
 fn end_attempt(queue: &mut Queue, id: JobId, how: impl FnOnce(&mut Live)) -> bool {
     let Some(job) = queue.jobs.get_mut(&id) else { return false };
     if job.cancel_requested {
-        queue.jobs.remove(&id);
+        queue.forget(id);
         queue.counters.cancelled += 1;
         return false;
     }

@@ -35,7 +35,7 @@ impl Oracle {
         let Some(phase) = self.phase(id) else { return (CancelAnswer::NotLive, self.last_op()) };
         let mut queue = self.queue.clone();
         if phase != Phase::InFlight {
-            queue.jobs.remove(&id);
+            queue.forget(id);
             queue.counters.cancelled += 1;
             return (CancelAnswer::Done, self.step("cancel", queue));
         }
@@ -83,7 +83,7 @@ impl Oracle {
     pub fn discard(&mut self, id: JobId) -> Result<Op, Violation> {
         self.must_be(id, "discard", |phase| phase == Phase::Held)?;
         let mut queue = self.queue.clone();
-        queue.jobs.remove(&id);
+        queue.forget(id);
         queue.counters.discarded += 1;
         Ok(self.step("discard", queue))
     }
@@ -98,7 +98,7 @@ impl Oracle {
     pub fn expire(&mut self, id: JobId) -> Result<Op, Violation> {
         self.must_be(id, "expire", |phase| matches!(phase, Phase::Held | Phase::Scheduled | Phase::Ready))?;
         let mut queue = self.queue.clone();
-        queue.jobs.remove(&id);
+        queue.forget(id);
         queue.counters.expired += 1;
         Ok(self.step("expire", queue))
     }
@@ -107,7 +107,7 @@ impl Oracle {
     pub fn prune(&mut self, id: JobId) -> Result<Op, Violation> {
         self.must_be(id, "prune", |phase| phase == Phase::Dead)?;
         let mut queue = self.queue.clone();
-        queue.jobs.remove(&id);
+        queue.forget(id);
         queue.counters.pruned += 1;
         Ok(self.step("prune", queue))
     }

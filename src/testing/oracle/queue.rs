@@ -8,6 +8,7 @@ use super::history::{Level, Op};
 use super::view::{Counters, JobView, View};
 use super::{CellSet, NewJob, Violation};
 use crate::ids::{JobId, Phase};
+use crate::job::namespace;
 
 /// A live job.
 #[derive(Debug, Clone)]
@@ -152,6 +153,13 @@ impl Queue {
         (due.0 <= now_ms).then_some(due.1)
     }
 
+    /// The job is over, and what it kept beside itself is gone.
+    pub(super) fn forget(&mut self, id: JobId) {
+        self.jobs.remove(&id);
+        let prefix = id.0.to_be_bytes();
+        self.cells.retain(|(space, key), _| !namespace::OF_A_JOB.contains(space) || !key.starts_with(&prefix));
+    }
+
     pub(super) fn set_cells(&mut self, cells: &[CellSet]) {
         for (namespace, key, value) in cells {
             let name = (*namespace, key.clone());
@@ -175,7 +183,7 @@ impl Queue {
                 job.attempts += 1;
                 job.die();
             } else if job.cancel_requested {
-                after.jobs.remove(&id);
+                after.forget(id);
                 after.counters.cancelled += 1;
             } else if job.spend_attempt() {
                 job.make_ready();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::{Clock, ManualClock};
-use crate::engine::{Durability, Grant, Settle, Ticket};
+use crate::engine::{CellSet, Durability, Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, Token};
 use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, next};
@@ -20,6 +21,7 @@ pub(super) struct Held {
     pub(super) ended: Vec<u64>,
     /// How many jobs each claim asked for.
     pub(super) asked: Vec<usize>,
+    pub(super) cells: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
     /// The newest mark somebody waited for.
     pub(super) durable: u64,
     pub(super) poisoned: bool,
@@ -184,6 +186,28 @@ impl JobStore for Twin {
         }
         held.durable = held.durable.max(mark.lsn.0);
         Ok(())
+    }
+
+    fn poll_wait(&self, mark: Ticket, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(self.wait(mark))
+    }
+
+    fn note(&self, grant: &Grant, cells: &[CellSet], level: Durability) -> Result<Option<Ticket>> {
+        self.change(|held| {
+            let Some((job, _)) = held.jobs.get(&grant.id.0) else { return Ok(None) };
+            if !matches!(job.state, JobState::InFlight { token, .. } if token == grant.token) {
+                return Ok(None);
+            }
+            for cell in cells {
+                held.cells.insert((cell.namespace, cell.key.clone()), cell.value.clone().unwrap());
+            }
+            held.staged += 1;
+            Ok(Some(Ticket { lsn: Lsn(held.staged), level }))
+        })
+    }
+
+    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.held.lock().cells.get(&(namespace, key.to_vec())).cloned())
     }
 
     fn wait_for_work(&self, _queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {

@@ -47,9 +47,9 @@ impl Cells {
                     return Err("cells out of order".into());
                 }
                 last = Some(key.clone());
+                cells.count(key.first().copied().unwrap_or_default());
                 cells.bytes += packed_len(key, slot);
             }
-            cells.entries += entries.len() as u64;
             let bytes = entries.iter().map(|(key, slot)| packed_len(key, slot)).sum();
             let overlaps = cells
                 .leaves
