@@ -123,9 +123,12 @@ impl Desk {
         wanted.idle && !wanted.timed
     }
 
+    /// How many have asked for a sync and are not answered.
     #[cfg(test)]
-    pub(super) fn was_asked(&self, lsn: Lsn) -> bool {
-        self.wanted.lock().sync_to >= lsn
+    pub(super) fn waiting_for_sync(&self) -> usize {
+        let asked = self.wanted.lock().sync_to;
+        let waiting = self.waiting.lock();
+        waiting.by_lsn.keys().filter(|(lsn, _)| *lsn <= asked).count()
     }
 
     pub(crate) fn stop(&self) {

@@ -47,6 +47,13 @@ impl Core {
         made.map(|_| true)
     }
 
+    /// A directory that is new, or was left with less than new work needs: whoever opens it waits for the filling, and
+    /// not his first job. What fails here the maker finds out again.
+    pub(super) fn make_first(&self) {
+        let lacking = self.state.lock().stage.prepared() < RESERVE;
+        while lacking && matches!(self.make_step(), Ok(true)) {}
+    }
+
     /// Full mode: space comes before copying and before texts (rule 10).
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire) && !planted!(FullModeUnseen)

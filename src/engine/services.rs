@@ -38,6 +38,7 @@ impl Engine {
     pub(super) fn start(core: Core) -> Result<Self> {
         let engine = Self { core: Arc::new(core) };
         if engine.core.drive == Drive::Threads {
+            engine.core.make_first();
             engine.spawn("backlog-committer", |core| core.committer())?;
             engine.spawn("backlog-maker", |core| core.maker())?;
             engine.spawn("backlog-compactor", |core| core.compactor())?;

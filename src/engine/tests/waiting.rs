@@ -38,6 +38,21 @@ fn stage(engine: &Core, args: &str, level: Durability) -> Ticket {
     engine.enqueue(vec![job(args)], level).unwrap().1
 }
 
+/// Takes the committer's place, so that whoever waits must be answered by another.
+fn lead(engine: &Engine) {
+    while !engine.desk.take_lead() {
+        std::thread::yield_now();
+    }
+}
+
+/// Gives it back when so many wait.
+fn hand_over(engine: &Engine, waiting: usize) {
+    while engine.desk.waiting_for_sync() < waiting {
+        std::thread::yield_now();
+    }
+    engine.desk.end_lead(engine.log.durable());
+}
+
 /// Waits for work, and does `meanwhile` after it has looked and before it sleeps: the worst moment for news to come.
 pub(super) fn finds_work(engine: &Engine, meanwhile: impl Fn(&Core) + Send + 'static) -> bool {
     within(engine, move |core| {
@@ -70,12 +85,21 @@ impl Wake for Panics {
 }
 
 #[test]
+fn a_new_directory_has_room_for_its_first_job_when_it_is_open() {
+    let engine = open(&World::new(51));
+    assert!(engine.state.lock().stage.prepared() > crate::log::RESERVE);
+}
+
+#[test]
 fn a_thread_that_waits_for_exactly_the_synced_position_is_woken() {
     let world = World::new(40);
     let engine = open(&world);
     for n in 0..20 {
         let ticket = stage(&engine, &n.to_string(), Durability::Sync);
-        within(&engine, move |core| core.wait(ticket)).unwrap();
+        lead(&engine);
+        let answer = beside(&engine, move |core| core.wait(ticket));
+        hand_over(&engine, 1);
+        answer.recv_timeout(LONG).expect("it was left waiting").unwrap();
         assert!(engine.log.durable() >= ticket.lsn);
     }
 }
@@ -92,10 +116,7 @@ fn rule_8_who_asks_while_another_leads_is_answered_by_the_committer() {
     assert!(engine.desk.take_lead() && !engine.desk.take_lead(), "one leads");
     let ticket = stage(&engine, "beside", Durability::Sync);
     let answer = beside(&engine, move |core| core.wait(ticket));
-    while !engine.desk.was_asked(ticket.lsn) {
-        std::thread::yield_now();
-    }
-    engine.desk.end_lead(engine.log.durable());
+    hand_over(&engine, 1);
     answer.recv_timeout(LONG).expect("it was forgotten").unwrap();
 }
 
@@ -134,7 +155,9 @@ fn a_failed_sync_answers_everyone_who_waits() {
     let engine = open(&world);
     let ticket = stage(&engine, "lost", Durability::Sync);
     world.disk.fail_call(0, Fault::eio().for_good().on(&[Call::SyncData]));
+    lead(&engine);
     let waiting: Vec<_> = (0..4).map(|_| beside(&engine, move |core| core.wait(ticket))).collect();
+    hand_over(&engine, 4);
     for answer in waiting {
         let answer = answer.recv_timeout(LONG).expect("it was left waiting");
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unknown);
