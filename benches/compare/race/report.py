@@ -22,8 +22,10 @@ REASONS = {
     "needs of that. Space prepared ahead is not in this row; it stands in its own column above.",
     "reopen": "After a kill an open writes zeros behind the last frame to the end of a segment of 32 MiB, since the page cache "
     "may show what the disk has not; and it opens its index.",
+    "tail": "The place of p99.9 is one or two of 800 arrivals, and the append alone shows the same tail in this run. RabbitMQ hands a "
+    "job to its consumer before it is on disk.",
 }
-REASONS_OF = {"in flight": "reopen"}
+REASONS_OF = {"in flight": "reopen", "answered_us": "tail", "started_us": "tail"}
 NOT_LOOKED_INTO = "Not looked into."
 FLOORS = ("floor",)
 # Less than this is nobody's lead.
