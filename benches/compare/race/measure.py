@@ -18,7 +18,10 @@ PATIENCE_S = 60
 
 def ask(peer: Peer, what: str, folder: Path, **options) -> dict:
     line = peer.command(what, folder, **options)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"no answer within {PATIENCE_S} s") from None
     if done.returncode != 0:
         words = [word for word in done.stderr.strip().splitlines() if not word.startswith(("note:", "stack", " "))]
         last = (words or ["no word"])[-1]
