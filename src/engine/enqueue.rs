@@ -206,7 +206,8 @@ impl Core {
         envelope.codec = job.codec;
         envelope.run_at = job.run_at;
         envelope.max_attempts = job.max_attempts;
-        envelope.timeout_ms = job.timeout.map(millis);
+        // Zero would be over before it began.
+        envelope.timeout_ms = job.timeout.map(|timeout| Millis(0).after(timeout).0.max(1));
         envelope.expires_at = job.expires_at;
         envelope.backoff = job.backoff;
         envelope.tags = job.tags;

@@ -151,7 +151,7 @@ impl<On> JobBuilder<On> {
         self.set(|job| job.backoff = backoff)
     }
 
-    /// How long one attempt may take; kept in whole milliseconds, at least 1. Default: [`Job::TIMEOUT`].
+    /// How long one attempt may take; kept in whole milliseconds, rounded up, at least 1. Default: [`Job::TIMEOUT`].
     ///
     /// When it is over [`Context::is_cancelled`](crate::Context::is_cancelled) says so, the future of an async handler is
     /// dropped, and the attempt has failed. A function that blocks cannot be stopped: the job stays its own until it

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::layers::States;
+use super::tasks::Limit;
 use crate::engine::Grant;
 use crate::ids::JobId;
 use crate::queue::seam::JobStore;
@@ -21,8 +22,7 @@ pub struct Context {
     /// Set once for all runs of the pool: it stops, or nothing more can be acknowledged.
     flagged: Arc<AtomicBool>,
     states: Arc<States>,
-    /// On the monotonic clock.
-    deadline: Option<Duration>,
+    limit: Option<Limit>,
 }
 
 impl Context {
@@ -31,9 +31,9 @@ impl Context {
         store: Arc<dyn JobStore>,
         flagged: Arc<AtomicBool>,
         states: Arc<States>,
-        deadline: Option<Duration>,
+        limit: Option<Limit>,
     ) -> Self {
-        Self { grant, store, flagged, states, deadline }
+        Self { grant, store, flagged, states, limit }
     }
 
     pub(super) fn grant(&self) -> &Grant {
@@ -90,7 +90,7 @@ impl Context {
 
     /// What is left of the job's [`timeout`](crate::JobBuilder::timeout); zero when it is over. `None`: it has none.
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_sub(self.store.clock().monotonic()))
+        self.limit.map(|limit| limit.left(self.store.clock()))
     }
 
     /// What the program gave the pool with [`with_state`](crate::WorkersBuilder::with_state).

@@ -77,6 +77,10 @@ impl Failure {
         self.error.as_deref()?.downcast_ref()
     }
 
+    pub(super) fn is_retried(&self) -> bool {
+        matches!(self.retry, None | Some(Retry::ByBackoff | Retry::In(_)))
+    }
+
     pub(super) fn is_undecided(&self) -> bool {
         self.retry.is_none()
     }

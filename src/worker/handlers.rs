@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::outcome::{IntoOutcome, Outcome};
-use super::tasks::{self, RunFuture, Spawn};
+use super::tasks::{self, Limit, RunFuture, Spawn};
 use crate::clock::Clock;
 use crate::engine::{Grant, Settle};
 use crate::error::{Error, Result};
@@ -23,12 +23,7 @@ use crate::queue::{Job, JobBuilder, NameOf, check_name, parse_args};
 #[derive(Debug)]
 pub(super) enum Ran {
     Done(Vec<JobBuilder>),
-    Failed {
-        failure: Failure,
-        cause: ErrorCause,
-    },
-    /// It was stopped at its timeout.
-    Overdue,
+    Failed { failure: Failure, cause: ErrorCause },
     Cancel,
     Snooze(Duration),
     Release,
@@ -114,15 +109,16 @@ impl Ran {
         Self::Failed { failure, cause }
     }
 
+    /// It was stopped when its time was over.
+    pub(super) fn stopped_at(timeout: Duration) -> Self {
+        let failure = Failure::new(format!("stopped at its timeout of {timeout:?}"));
+        Self::Failed { failure, cause: ErrorCause::TimedOut }
+    }
+
     /// A run that failed when its time was over failed for want of time.
-    pub(super) fn timed(self, timeout: Option<Duration>, took: Duration) -> Self {
-        let Some(timeout) = timeout.filter(|timeout| took >= *timeout) else { return self };
+    pub(super) fn timed(self, limit: Option<Limit>, took: Duration) -> Self {
         match self {
-            Self::Overdue => {
-                let failure = Failure::new(format!("stopped at its timeout of {timeout:?}"));
-                Self::Failed { failure, cause: ErrorCause::TimedOut }
-            }
-            Self::Failed { failure, cause: ErrorCause::Failed } => {
+            Self::Failed { failure, cause: ErrorCause::Failed } if limit.is_some_and(|limit| took >= limit.timeout) => {
                 Self::Failed { failure, cause: ErrorCause::TimedOut }
             }
             other => other,
@@ -146,7 +142,6 @@ impl Ran {
                 (error, Retry::Bury) => Settle::Bury(error),
                 (_, Retry::Cancel) => Settle::Cancel,
             },
-            Self::Overdue => nack("stopped at its timeout".to_owned(), ErrorCause::TimedOut, None, took),
             Self::Cancel => Settle::Cancel,
             Self::Snooze(delay) => Settle::Snooze(delay),
             Self::Release => Settle::Release,
@@ -160,8 +155,9 @@ impl Ran {
         Self::failed(Failure::new(format!("the handler succeeded, but its follow-up jobs were refused: {e}")))
     }
 
-    pub(super) fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Overdue)
+    /// Failed, and to be tried again.
+    pub(super) fn is_retried(&self) -> bool {
+        matches!(self, Self::Failed { failure, .. } if failure.is_retried())
     }
 }
 
@@ -198,15 +194,15 @@ impl Handlers {
         self.by_kind.contains_key(kind)
     }
 
-    /// Runs the handler of the job's kind; an async one until `deadline`. A panic is a failed attempt.
-    pub(super) fn run(&self, grant: &Grant, cx: Context, deadline: Option<Duration>, clock: &dyn Clock) -> Ran {
+    /// Runs the handler of the job's kind; an async one no longer than its limit. A panic is a failed attempt.
+    pub(super) fn run(&self, grant: &Grant, cx: Context, limit: Option<Limit>, clock: &dyn Clock) -> Ran {
         let kind = grant.envelope.kind.as_str();
         let Some(handler) = self.by_kind.get(kind).and_then(|at| self.acts.get(*at)) else {
             return Ran::Park(format!("no handler for kind={kind:?} in this program"));
         };
         let run = || match handler {
             Handler::Blocking(handler) => handler(grant, cx),
-            Handler::Async(handler) => tasks::run(handler(grant, cx), self.spawn.as_ref(), deadline, clock),
+            Handler::Async(handler) => tasks::run(handler(grant, cx), self.spawn.as_ref(), limit, clock),
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
     }

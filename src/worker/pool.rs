@@ -25,6 +25,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
+use super::tasks::Limit;
 use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
@@ -217,20 +218,19 @@ impl Pool {
     fn run(&self, slot: usize, grant: &Arc<Grant>) -> Option<Ticket> {
         let clock = self.store.clock();
         let since = clock.monotonic();
-        let timeout = grant.envelope.timeout_ms.map(Duration::from_millis);
-        let deadline = timeout.map(|timeout| since.saturating_add(timeout));
+        let limit = grant.envelope.timeout_ms.map(|ms| Limit::from(since, Duration::from_millis(ms)));
         let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
-        let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), deadline);
-        let ran = self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), deadline, clock));
+        let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), limit);
+        let ran = self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock));
         let took = clock.monotonic().saturating_sub(since);
-        let mut ran = self.layers.ruled(&cx, ran.timed(timeout, took));
+        let mut ran = self.layers.ruled(&cx, ran.timed(limit, took));
         // Given back while it ran: its outcome counts for nothing.
         {
             let mut state = self.state.lock();
             state.has_run(took);
             state.running.remove(&slot)?;
         }
-        if ran.is_failure() && self.flagged.load(Ordering::SeqCst) {
+        if ran.is_retried() && self.flagged.load(Ordering::SeqCst) {
             ran = Ran::Release;
         }
         let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());

@@ -28,14 +28,32 @@ pub(super) type RunFuture = Pin<Box<dyn Future<Output = Ran> + Send>>;
 /// Hands a future to an executor.
 pub(super) type Spawn = Arc<dyn Fn(BoxFuture) + Send + Sync>;
 
-/// Runs the future to its end, or drops it when `deadline` has come on the monotonic clock.
-pub(super) fn run(future: RunFuture, spawn: Option<&Spawn>, deadline: Option<Duration>, clock: &dyn Clock) -> Ran {
+/// How long a run may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) timeout: Duration,
+    /// On the monotonic clock.
+    deadline: Duration,
+}
+
+impl Limit {
+    pub(super) fn from(since: Duration, timeout: Duration) -> Self {
+        Self { timeout, deadline: since.saturating_add(timeout) }
+    }
+
+    pub(super) fn left(&self, clock: &dyn Clock) -> Duration {
+        self.deadline.saturating_sub(clock.monotonic())
+    }
+}
+
+/// Runs the future to its end, or drops it when its time is over.
+pub(super) fn run(future: RunFuture, spawn: Option<&Spawn>, limit: Option<Limit>, clock: &dyn Clock) -> Ran {
     let seat = Arc::new(Seat::default());
     let mut task = Box::pin(Task { future: Some(future), seat: Arc::clone(&seat) });
     let Some(spawn) = spawn else {
         let waker = Waker::from(Arc::clone(&seat));
         while task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            seat.wait(deadline, clock, |state| std::mem::take(&mut state.woken));
+            seat.wait(limit, clock, |state| std::mem::take(&mut state.woken));
         }
         return seat.take();
     };
@@ -43,7 +61,7 @@ pub(super) fn run(future: RunFuture, spawn: Option<&Spawn>, deadline: Option<Dur
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| spawn(task))) {
         drop(panicked(panic));
     }
-    seat.wait(deadline, clock, |state| state.ended.is_some());
+    seat.wait(limit, clock, |state| state.ended.is_some());
     seat.take()
 }
 
@@ -57,22 +75,22 @@ struct Seat {
 #[derive(Default)]
 struct SeatState {
     woken: bool,
-    /// The future is to be dropped at its next turn.
-    overdue: bool,
+    /// Its time, which is over: the future is to be dropped at its next turn.
+    overdue: Option<Duration>,
     /// Of the task, while somebody else polls it.
     waker: Option<Waker>,
     ended: Option<Ran>,
 }
 
 impl Seat {
-    /// Waits until `enough`. When the deadline comes the task is told, and dropped at its next turn.
-    fn wait(&self, deadline: Option<Duration>, clock: &dyn Clock, enough: impl Fn(&mut SeatState) -> bool) {
+    /// Waits until `enough`. When its time is over the task is told, and drops the future at its next turn.
+    fn wait(&self, limit: Option<Limit>, clock: &dyn Clock, enough: impl Fn(&mut SeatState) -> bool) {
         let mut state = self.state.lock();
         while !enough(&mut state) {
-            let rest = deadline.filter(|_| !state.overdue).map(|end| end.saturating_sub(clock.monotonic()));
+            let rest = limit.filter(|_| state.overdue.is_none()).map(|limit| (limit.left(clock), limit.timeout));
             match rest {
-                Some(rest) if rest.is_zero() => {
-                    state.overdue = true;
+                Some((rest, timeout)) if rest.is_zero() => {
+                    state.overdue = Some(timeout);
                     state.woken = true;
                     if let Some(waker) = state.waker.take() {
                         drop(state);
@@ -80,7 +98,7 @@ impl Seat {
                         state = self.state.lock();
                     }
                 }
-                Some(rest) => {
+                Some((rest, _)) => {
                     let _ = self.news.wait_for(&mut state, rest);
                 }
                 None => self.news.wait(&mut state),
@@ -131,9 +149,9 @@ impl Future for Task {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         {
             let mut state = self.seat.state.lock();
-            if state.overdue && !planted!(OverdueRunGoesOn) {
+            if let Some(timeout) = state.overdue.filter(|_| !planted!(OverdueRunGoesOn)) {
                 drop(state);
-                self.end(Ran::Overdue);
+                self.end(Ran::stopped_at(timeout));
                 return Poll::Ready(());
             }
             state.waker = Some(cx.waker().clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::disk::simulated::{Call, CrashMode, Fault};
 use crate::engine::staging::Entry;
 use crate::engine::{
-    Cancelled, Doors, Durability, Engine, IndexChoice, IndexOrigin, LeaseKind, ReadOnlyEngine, Settle, Status,
+    Cancelled, Doors, Durability, Engine, IndexChoice, IndexOrigin, LeaseKind, NewJob, ReadOnlyEngine, Settle, Status,
 };
 use crate::error::ErrorKind;
 use crate::ids::{JobId, Lsn, Place};
@@ -13,6 +13,15 @@ use crate::job::{ClaimRun, Claimed, Record};
 use crate::limits::BATCH_JOBS_MAX;
 
 use super::world::{Verbs, World, at, job};
+
+#[test]
+fn a_timeout_is_kept_in_whole_milliseconds_rounded_up_and_never_zero() {
+    let engine = World::new(59).open();
+    for (micros, kept) in [(0, 1), (500, 1), (1_000, 1), (1_200, 2)] {
+        engine.add(NewJob { timeout: Some(Duration::from_micros(micros)), ..job("timed") });
+        assert_eq!(engine.claim(&[], 1, LeaseKind::Pool).unwrap()[0].envelope.timeout_ms, Some(kept));
+    }
+}
 
 #[test]
 fn args_are_taken_up_to_the_last_byte_of_the_limit() {

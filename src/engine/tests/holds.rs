@@ -1,19 +1,14 @@
 //! Held jobs and jobs their holder cancels, judged by the oracle, with a crash at any moment.
 
-use crate::disk::simulated::CrashMode;
 use crate::engine::{Durability, LeaseKind, NewJob, Settle};
 use crate::ids::JobId;
 
-use super::judged::{Judged, Step, Wait};
-use super::lives::{Aftermath, IndexFate};
-use super::world::{START_MS, World, at, job};
-
-const SEEDS: u64 = 60;
-const STEPS: usize = 40;
+use super::judged::{Judged, Step};
+use super::short::{any_wait, crash, judge};
+use super::world::{START_MS, at, job};
 
 fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
-    judged.oracle.set_clock(judged.now_ms());
-    let wait = [Wait::Out, Wait::Written, Wait::Not][rng.usize(..3)];
+    let wait = any_wait(rng);
     let an_id = |judged: &Judged, rng: &mut fastrand::Rng| -> Option<JobId> {
         (!judged.ids.is_empty()).then(|| judged.ids[rng.usize(..judged.ids.len())])
     };
@@ -37,23 +32,11 @@ fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
             }
             None => Ok(()),
         },
-        _ => {
-            let mode = [CrashMode::KeepAll, CrashMode::DropUnsynced][rng.usize(..2)];
-            let index = if rng.bool() { IndexFate::AsItWas } else { IndexFate::Deleted };
-            judged.crash(Aftermath { mode, nested: None, index })
-        }
+        _ => crash(judged, rng),
     }
 }
 
 #[test]
 fn a_hold_is_lifted_or_ended_once_and_a_holder_cancels_his_job_over_every_crash() {
-    for seed in 0..SEEDS {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut judged = Judged::on(World::new(seed));
-        judged.open().unwrap_or_else(|stop| panic!("seed={seed}: {stop}"));
-        for nth in 0..STEPS {
-            let done = step(&mut judged, &mut rng).and_then(|()| judged.compare());
-            done.unwrap_or_else(|stop| panic!("seed={seed} step={nth}: {stop}"));
-        }
-    }
+    judge(40, step);
 }

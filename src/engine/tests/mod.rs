@@ -22,6 +22,7 @@ mod reopen;
 mod rules;
 mod script;
 mod settled;
+mod short;
 mod suspects;
 mod view;
 mod waiting;

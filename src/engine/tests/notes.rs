@@ -2,20 +2,12 @@
 
 use std::time::Duration;
 
-use crate::disk::simulated::CrashMode;
 use crate::engine::{CellSet, Durability, LeaseKind, Settle};
 use crate::job::namespace;
 
-use super::judged::{Judged, Step, Wait};
-use super::lives::{Aftermath, IndexFate};
-use super::world::{World, job, nack};
-
-const SEEDS: u64 = 60;
-const STEPS: usize = 60;
-
-fn wait(rng: &mut fastrand::Rng) -> Wait {
-    [Wait::Out, Wait::Written, Wait::Not][rng.usize(..3)]
-}
+use super::judged::{Judged, Step};
+use super::short::{any_wait, crash, judge};
+use super::world::{job, nack};
 
 /// A cell of the job with this lease, living or stale.
 fn note(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
@@ -35,13 +27,12 @@ fn note(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
     assert_eq!(noted.is_some(), holds, "only the living lease writes");
     let Some(ticket) = noted else { return Ok(()) };
     let op = judged.oracle.set_cells(&[(cell.namespace, cell.key, cell.value)]);
-    let wait = wait(rng);
+    let wait = any_wait(rng);
     judged.reach(op, ticket, wait)
 }
 
 fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
-    judged.oracle.set_clock(judged.now_ms());
-    let wait = wait(rng);
+    let wait = any_wait(rng);
     match rng.u8(..12) {
         0 | 1 => judged.enqueue(vec![job("long")], Durability::Sync, wait),
         2 | 3 => judged.claim(&[], 2, LeaseKind::Pool).map(drop),
@@ -64,23 +55,11 @@ fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
             judged.promote()?;
             if rng.bool() { judged.checkpoint() } else { judged.compact() }
         }
-        _ => {
-            let mode = [CrashMode::KeepAll, CrashMode::DropUnsynced][rng.usize(..2)];
-            let index = if rng.bool() { IndexFate::AsItWas } else { IndexFate::Deleted };
-            judged.crash(Aftermath { mode, nested: None, index })
-        }
+        _ => crash(judged, rng),
     }
 }
 
 #[test]
 fn what_a_run_keeps_goes_with_its_job_and_survives_every_crash_before() {
-    for seed in 0..SEEDS {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut judged = Judged::on(World::new(seed));
-        judged.open().unwrap_or_else(|stop| panic!("seed={seed}: {stop}"));
-        for nth in 0..STEPS {
-            let done = step(&mut judged, &mut rng).and_then(|()| judged.compare());
-            done.unwrap_or_else(|stop| panic!("seed={seed} step={nth}: {stop}"));
-        }
-    }
+    judge(60, step);
 }

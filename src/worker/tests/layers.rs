@@ -148,3 +148,50 @@ fn a_function_that_fails_behind_its_time_has_timed_out_and_one_that_is_done_is_d
     assert_eq!((job.errors[0].message.as_str(), job.errors[0].kind), ("gave up", ErrorCause::TimedOut));
     pool.stop(LONG).unwrap();
 }
+
+#[test]
+fn middleware_sees_a_run_that_was_stopped_at_its_timeout_as_a_failure() {
+    let store = Twin::new();
+    let (say, hear) = channel();
+    let clock = store.clone();
+    let pool = workers(&store)
+        .around(move |_, run| {
+            let ended = run.run();
+            say.send((ended.is_done(), ended.failure().map(ToString::to_string)))?;
+            Ok(ended)
+        })
+        .handle_async(move |_: Add, _| {
+            clock.advance(Duration::from_millis(40));
+            async { Ok(std::future::pending::<()>().await) }
+        })
+        .concurrency(1)
+        .start()
+        .unwrap();
+    store.add_with("add", r#"{"n":0}"#, |job| job.timeout_ms = Some(40));
+    assert_eq!(hear.recv_timeout(LONG).unwrap(), (false, Some("stopped at its timeout of 40ms".to_owned())));
+    pool.stop(LONG).unwrap();
+}
+
+#[test]
+fn a_failure_that_is_final_stays_final_while_the_pool_is_asked_to_end() {
+    let store = Twin::new();
+    let (started, running) = channel();
+    let pool = workers(&store)
+        .handle(move |job: Add, cx: Context| -> Result<(), Failure> {
+            started.send(())?;
+            while !cx.is_cancelled() {
+                std::thread::yield_now();
+            }
+            Err(Failure::new("of no use")).map_err(|failure| if job.n == 0 { failure.bury() } else { failure })
+        })
+        .concurrency(2)
+        .start()
+        .unwrap();
+    let (buried, retried) = (store.add("add", r#"{"n":0}"#), store.add("add", r#"{"n":1}"#));
+    running.recv_timeout(LONG).unwrap();
+    running.recv_timeout(LONG).unwrap();
+    pool.stop(Duration::ZERO).unwrap();
+    assert_eq!(store.until_phase(buried, Phase::Dead).reason.as_deref(), Some("of no use"));
+    let job = store.until_phase(retried, Phase::Ready);
+    assert_eq!(job.attempts, 0);
+}
