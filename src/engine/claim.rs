@@ -281,7 +281,11 @@ impl Core {
                 Err(_) => self.see(pick.id).map(|seen| seen.map(|seen| (seen.envelope, seen.args))),
                 Ok(raw) => open_job(&raw).map(Some).map_err(|what| self.log.damaged(pick.place, what)),
             };
-            match opened {
+            let reached = opened.and_then(|found| match found {
+                Some((envelope, args)) => self.reach(pick, envelope, args),
+                None => Ok(None),
+            });
+            match reached {
                 Ok(Some((envelope, args))) => grants.push(self.lease_out(pick, envelope, args)),
                 // Ended by somebody else in between: nothing to hand out.
                 Ok(None) => {}

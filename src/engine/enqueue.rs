@@ -24,6 +24,7 @@ use super::commit::Ticket;
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
+use super::takeover::{self, Period, Takeover, holder};
 
 /// A job as a caller hands it in.
 #[derive(Clone)]
@@ -36,6 +37,7 @@ pub(crate) struct NewJob {
     pub(crate) run_at: Option<Millis>,
     pub(crate) max_attempts: u32,
     pub(crate) unique: Option<String>,
+    pub(crate) rule: UniqueRule,
     pub(crate) timeout: Option<Duration>,
     pub(crate) expires_at: Option<Millis>,
     pub(crate) backoff: Backoff,
@@ -56,6 +58,7 @@ impl NewJob {
             run_at: None,
             max_attempts: job::MAX_ATTEMPTS_DEFAULT,
             unique: None,
+            rule: UniqueRule::default(),
             timeout: None,
             expires_at: None,
             backoff: Backoff::Default,
@@ -67,6 +70,30 @@ impl NewJob {
     }
 }
 
+/// How long a unique key keeps others out, and what an enqueue does that finds it held.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct UniqueRule {
+    pub(crate) until_started: bool,
+    pub(crate) period: Option<Duration>,
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// What an enqueue does whose unique key a job holds that still waits: scheduled, ready, or for a retry. A job in
+/// flight, held or parked is never changed, nor is one of the same batch: the answer is
+/// [`Duplicate`](Acceptance::Duplicate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnConflict {
+    /// Leaves it alone. The default.
+    #[default]
+    Keep,
+    /// The new job takes its place: it keeps the id and stands as if it had just been enqueued, with the new args, time,
+    /// queue and settings; attempts and errors of the one before are gone (debounce).
+    Replace,
+    /// Only its time is moved to that of the new job (throttle).
+    Reschedule,
+}
+
 /// What became of an enqueued job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,13 +102,17 @@ pub enum Acceptance {
     New,
     /// A live job with the same unique key stood already; nothing was added. Its id is given.
     Duplicate(JobId),
+    /// This job takes the place of a waiting one with the same unique key, under its id.
+    Replaced(JobId),
+    /// A waiting job with the same unique key was moved to this one's time; nothing else of it was changed.
+    Rescheduled(JobId),
 }
 
 /// The answer to an enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Enqueued {
-    /// The job that now stands for the call: the new one, or the one it duplicates.
+    /// The job that now stands for the call: the new one, or the one that held its key.
     pub id: JobId,
     /// What became of it.
     pub acceptance: Acceptance,
@@ -94,6 +125,10 @@ impl Enqueued {
 
     fn duplicate(id: JobId) -> Self {
         Self { id, acceptance: Acceptance::Duplicate(id) }
+    }
+
+    pub(super) fn of(id: JobId, acceptance: Acceptance) -> Self {
+        Self { id, acceptance }
     }
 
     /// Whether a job was added.
@@ -109,12 +144,18 @@ pub(crate) struct Prepared {
     state: JobState,
     priority: i16,
     careful: bool,
-    unique: Option<(u128, bool)>,
+    pub(super) unique: Option<(u128, bool)>,
+    /// The cell that keeps its key for a period, set with it.
+    period: Option<Box<Period>>,
+    pub(super) takeover: Option<Box<Takeover>>,
 }
 
 impl Prepared {
-    pub(super) fn entry(&self) -> &Entry {
-        &self.entry
+    /// Every record it may be staged with, for the room they take.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let period = self.period.iter().map(|period| &period.entry);
+        let takeover = self.takeover.iter().filter_map(|takeover| takeover.entry());
+        std::iter::once(&self.entry).chain(period).chain(takeover)
     }
 
     fn filed(&self) -> Filed<'_> {
@@ -139,17 +180,27 @@ impl Core {
 
     /// The same for jobs that are prepared.
     pub(crate) fn accept(&self, mut jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
-        let bytes = entries_len(jobs.iter().map(Prepared::entry));
-        self.attempt(|state| {
-            if let Some(later) = self.ids_run_short(state, jobs.len()) {
-                return Ok(later);
+        loop {
+            self.look_at_holders(&mut jobs)?;
+            let bytes = entries_len(jobs.iter().flat_map(Prepared::entries));
+            self.check_frame(bytes)?;
+            let accepted = self.attempt(|state| {
+                if takeover::must_look(state, &jobs) {
+                    return Ok(Try::Done(None));
+                }
+                if let Some(later) = self.ids_run_short(state, jobs.len()) {
+                    return Ok(later);
+                }
+                if !self.make_room(state, bytes, Class::Ordinary) {
+                    return Ok(Try::NoRoom(Class::Ordinary));
+                }
+                let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &[], &mut Vec::new(), level)?;
+                Ok(Try::Done(Some((answers, Ticket { lsn: end, level }))))
+            })?;
+            if let Some(accepted) = accepted {
+                return Ok(accepted);
             }
-            if !self.make_room(state, bytes, Class::Ordinary) {
-                return Ok(Try::NoRoom(Class::Ordinary));
-            }
-            let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &[], &mut Vec::new(), level)?;
-            Ok(Try::Done((answers, Ticket { lsn: end, level })))
-        })
+        }
     }
 
     /// Checks and encodes outside the lock, one after the other: of a large batch only the bytes are kept.
@@ -176,7 +227,7 @@ impl Core {
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
         }
-        self.check_frame(entries_len(prepared.iter().map(Prepared::entry)))?;
+        self.check_frame(entries_len(prepared.iter().flat_map(Prepared::entries)))?;
         Ok(prepared)
     }
 
@@ -195,10 +246,15 @@ impl Core {
             Some(run_at) if run_at > now && !planted!(RunAtIgnored) => JobState::Scheduled { run_at },
             _ => JobState::Ready,
         };
+        let until = job.rule.period.map(|period| now.after(period));
         envelope.unique = job.unique.map(|key| Unique {
             hash: unique_hash(&self.identity.hash_key, &job.kind, &key),
             key,
-            scope: Scope::Live,
+            scope: match until {
+                Some(until) => Scope::Period { until },
+                None if job.rule.until_started => Scope::UntilStarted,
+                None => Scope::Live,
+            },
         });
         copy_text(&job.kind, &mut envelope.kind);
         copy_text(&job.queue, &mut envelope.queue);
@@ -213,7 +269,10 @@ impl Core {
         envelope.tags = job.tags;
         envelope.metadata = job.metadata;
         envelope.keep_result_ms = job.keep_result.map(millis);
+        let hash = envelope.unique.as_ref().map(|unique| unique.hash);
         Ok(Prepared {
+            period: until.zip(hash).map(|(until, hash)| Box::new(Period::new(hash, until))),
+            takeover: Takeover::asked(job.rule.on_conflict, envelope, &job.args),
             entry: Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args)),
             // A new job has no limit key: its lane is its queue.
             lane: job.queue,
@@ -266,15 +325,31 @@ impl Core {
         other_places: &mut Vec<Place>,
         level: Durability,
     ) -> Result<(Vec<Enqueued>, Lsn)> {
-        let answers = number(state, &mut jobs);
-        if jobs.is_empty() && others.is_empty() {
+        let (answers, takeovers) = number(state, &mut jobs, self.clock.now_ms());
+        if jobs.is_empty() && others.is_empty() && takeovers.is_empty() {
             return Ok((answers, planted!(DuplicateBeforeDurable, Lsn(0), state.stage.tail())));
         }
         let mut places: Vec<Place> = Vec::with_capacity(jobs.len());
-        let entries = others.iter().chain(jobs.iter().map(Prepared::entry));
-        let end = self.put_refs(state, 0, entries, |at, place| {
-            if at < others.len() { other_places.push(place) } else { places.push(place) }
+        let mut between: Vec<Place> = Vec::new();
+        let periods = || jobs.iter().filter_map(|job| job.period.as_deref());
+        let jobs_from = others.len() + takeovers.len() + periods().count();
+        let entries = others
+            .iter()
+            .chain(takeovers.iter().filter_map(|takeover| takeover.entry()))
+            .chain(periods().map(|period| &period.entry))
+            .chain(jobs.iter().map(|job| &job.entry));
+        let end = self.put_refs(state, 0, entries, |at, place| match at {
+            _ if at < others.len() => other_places.push(place),
+            _ if at < jobs_from => between.push(place),
+            _ => places.push(place),
         });
+        let mut between = between.into_iter();
+        for (takeover, place) in takeovers.iter().zip(between.by_ref()) {
+            takeover.file(self, state, place)?;
+        }
+        for (period, place) in periods().zip(between) {
+            self.file_cell(state, &period.record(), place)?;
+        }
         self.file_new(state, &jobs, &places, end, level)?;
         Ok((answers, end))
     }
@@ -310,16 +385,24 @@ impl Core {
     }
 }
 
-/// Gives the jobs their ids, and takes out those whose unique key is held: by a live job, or by one before them.
-fn number(state: &State, jobs: &mut Vec<Prepared>) -> Vec<Enqueued> {
+/// Gives the jobs their ids, and takes out those whose unique key is held: by a live job, by one before them, or for a
+/// period that is not over. What these change of the holder comes along.
+fn number(state: &State, jobs: &mut Vec<Prepared>, now: Millis) -> (Vec<Enqueued>, Vec<Takeover>) {
     let mut answers = Vec::with_capacity(jobs.len());
+    let mut takeovers = Vec::new();
     let mut next = state.next_id;
     let mut batch_keys: HashMap<u128, JobId> = HashMap::new();
     jobs.retain_mut(|job| {
         let hash = job.unique.map(|(hash, _)| hash);
-        let standing = hash.and_then(|hash| state.books.index.unique(hash).or_else(|| batch_keys.get(&hash).copied()));
-        if let Some(existing) = standing {
-            answers.push(Enqueued::duplicate(existing));
+        if let Some(earlier) = hash.and_then(|hash| batch_keys.get(&hash).copied()) {
+            answers.push(Enqueued::duplicate(earlier));
+            return false;
+        }
+        if let Some((hash, existing)) = hash.and_then(|hash| Some((hash, holder(state, hash, now)?))) {
+            let ours = job.takeover.take().filter(|takeover| takeover.is_of(state, existing));
+            answers.push(ours.as_ref().map_or(Enqueued::duplicate(existing), |it| it.answer(existing)));
+            batch_keys.insert(hash, existing);
+            takeovers.extend(ours.map(|takeover| *takeover));
             return false;
         }
         let id = JobId(next);
@@ -328,10 +411,13 @@ fn number(state: &State, jobs: &mut Vec<Prepared>) -> Vec<Enqueued> {
             planted!(BatchBlindToItsOwnKeys, None, batch_keys.insert(hash, id));
         }
         job.entry.id = id.0;
+        if let Some(period) = &mut job.period {
+            period.give(id);
+        }
         answers.push(Enqueued::new(id));
         true
     });
-    answers
+    (answers, takeovers)
 }
 
 fn copy_text(from: &str, to: &mut String) {

@@ -4,7 +4,7 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`time`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -33,6 +33,7 @@ mod manage;
 mod notes;
 mod open;
 pub(crate) mod planner;
+mod reach;
 mod readonly;
 mod recover;
 mod room;
@@ -43,6 +44,7 @@ mod settle;
 mod staging;
 mod state;
 mod suspects;
+mod takeover;
 mod time;
 
 #[cfg(all(test, not(backlog_shuttle)))]
@@ -66,8 +68,8 @@ use bell::Bell;
 
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
-pub(crate) use enqueue::NewJob;
-pub use enqueue::{Acceptance, Enqueued};
+pub use enqueue::{Acceptance, Enqueued, OnConflict};
+pub(crate) use enqueue::{NewJob, UniqueRule};
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};

@@ -24,6 +24,7 @@ use super::enqueue::{NewJob, Prepared};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
+use super::takeover;
 
 /// A cell set in the frame of an ack.
 #[derive(Clone)]
@@ -92,29 +93,41 @@ impl Core {
         let mut entries = Vec::with_capacity(fixed);
         entries.push(Entry::new(grant.id.0, &Record::Ended(ended.clone())));
         entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))));
-        let bytes = entries_len(entries.iter().chain(jobs.iter().map(Prepared::entry)));
-        self.check_frame(bytes)?;
-        self.attempt(|state| {
-            if held(state, grant.id, grant.token).is_none() {
-                return Ok(Try::Done(None));
+        loop {
+            self.look_at_holders(&mut jobs)?;
+            let bytes = entries_len(entries.iter().chain(jobs.iter().flat_map(Prepared::entries)));
+            self.check_frame(bytes)?;
+            let answer = self.attempt(|state| {
+                if held(state, grant.id, grant.token).is_none() {
+                    return Ok(Try::Done(Some(None)));
+                }
+                if takeover::must_look(state, &jobs) {
+                    return Ok(Try::Done(None));
+                }
+                if !jobs.is_empty()
+                    && let Some(later) = self.ids_run_short(state, jobs.len())
+                {
+                    return Ok(later);
+                }
+                if !self.make_room(state, bytes, class) {
+                    return Ok(Try::NoRoom(class));
+                }
+                let mut places: Vec<Place> = Vec::with_capacity(fixed);
+                // The end first: a follow-up may take over the unique key its parent held.
+                self.file_end(state, grant.id, &ended)?;
+                let end = self.stage_new(state, std::mem::take(&mut jobs), &entries, &mut places, Durability::Sync)?.1;
+                for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
+                    planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
+                }
+                Ok(Try::Done(Some(Some(Ticket {
+                    lsn: planted!(AckAnsweredEarly, Lsn(0), end),
+                    level: Durability::Sync,
+                }))))
+            })?;
+            if let Some(answer) = answer {
+                return Ok(answer);
             }
-            if !jobs.is_empty()
-                && let Some(later) = self.ids_run_short(state, jobs.len())
-            {
-                return Ok(later);
-            }
-            if !self.make_room(state, bytes, class) {
-                return Ok(Try::NoRoom(class));
-            }
-            let mut places: Vec<Place> = Vec::with_capacity(fixed);
-            // The end first: a follow-up may take over the unique key its parent held.
-            self.file_end(state, grant.id, &ended)?;
-            let end = self.stage_new(state, std::mem::take(&mut jobs), &entries, &mut places, Durability::Sync)?.1;
-            for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
-                planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
-            }
-            Ok(Try::Done(Some(Ticket { lsn: planted!(AckAnsweredEarly, Lsn(0), end), level: Durability::Sync })))
-        })
+        }
     }
 
     /// Every verdict but an ack. A wish to cancel that comes in between is seen at the second look.
@@ -252,7 +265,7 @@ impl Core {
         state.books.cell(cell, place).inspect_err(|e| self.log.poison(e))
     }
 
-    fn ended_in_flight(&self, envelope: &Envelope, how: Ending) -> Ended {
+    pub(super) fn ended_in_flight(&self, envelope: &Envelope, how: Ending) -> Ended {
         let unique = envelope.unique.as_ref().map(|unique| unique.hash);
         Ended { removes: Removes::InFlight, how, unique, at: self.clock.now_ms() }
     }

@@ -293,6 +293,14 @@ faults! {
         "engine::tests::borders::a_claim_is_given_jobs_of_the_queues_it_names_alone";
     UnreadForgotten: "C13: a granted job that could not be read is never handed out",
         "engine::tests::invariants::c13_a_job_the_disk_refused_to_read_is_handed_out_by_a_later_claim";
+    ExpiryIgnored: "rule 18: a job is handed out after its expires_at",
+        "engine::tests::reach::rule_18_a_job_that_is_reached_after_its_time_ends_expired_and_is_handed_to_nobody";
+    KeyKeptAtTheStart: "rule 22: a key that is free from the start on is kept by the run",
+        "engine::tests::reach::rule_22_a_key_until_the_start_is_free_while_the_job_runs_and_when_it_is_retried";
+    PeriodForgotten: "rule 22: a key kept for a period is free when its job has ended",
+        "engine::tests::reach::rule_22_a_key_for_a_period_keeps_others_out_until_its_end_also_in_later_processes";
+    ReplaceKeepsTheArgs: "rule 22: a job that takes another's place runs with its args",
+        "engine::tests::takeover::an_enqueue_that_replaces_puts_its_args_and_its_time_under_the_id_that_stands";
     PoolLeaseExpires: "rule 13: a lease of the pool runs out",
         "engine::tests::rules::rule_13_extending_a_lease_of_the_pool_does_not_make_it_expire";
     AttemptFromZero: "C7: attempts are numbered from 0",

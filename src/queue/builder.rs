@@ -9,6 +9,7 @@ use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::job::Job;
 use super::pending::Enqueueing;
+use super::unique::Unique;
 use crate::clock::Clock;
 use crate::engine::NewJob;
 use crate::engine::{Durability, Enqueued};
@@ -49,8 +50,16 @@ pub struct Detached;
 pub struct JobBuilder<On = Detached> {
     job: Result<NewJob>,
     when: When,
+    expires: Option<Expires>,
     durability: Durability,
     on: On,
+}
+
+/// From when on the job is not started any more.
+#[derive(Debug, Clone, Copy)]
+enum Expires {
+    At(SystemTime),
+    In(Duration),
 }
 
 /// When the job is to run; a delay counts from the enqueue, not from the builder.
@@ -64,7 +73,7 @@ enum When {
 impl JobBuilder {
     /// A job with these args, bound to no backlog: for follow-ups and batches.
     pub fn new<J: Job + Serialize + ?Sized>(args: &J) -> Self {
-        Self::start(typed(args), Detached)
+        Self::typed(args, Detached)
     }
 
     /// A job of `kind` whose args are these bytes, written in `codec`. Nobody looks at the bytes here.
@@ -75,7 +84,7 @@ impl JobBuilder {
 
 impl<'b> JobBuilder<&'b Backlog> {
     pub(super) fn on<J: Job + Serialize + ?Sized>(backlog: &'b Backlog, args: &J) -> Self {
-        Self::start(typed(args), backlog)
+        Self::typed(args, backlog)
     }
 
     pub(super) fn raw_on(backlog: &'b Backlog, kind: &str, args: Vec<u8>, codec: Codec) -> Self {
@@ -102,7 +111,11 @@ impl<'b> JobBuilder<&'b Backlog> {
 
 impl<On> JobBuilder<On> {
     fn start(job: Result<NewJob>, on: On) -> Self {
-        Self { job, when: When::Now, durability: Durability::default(), on }
+        Self { job, when: When::Now, expires: None, durability: Durability::default(), on }
+    }
+
+    fn typed<J: Job + Serialize + ?Sized>(args: &J, on: On) -> Self {
+        Self { expires: J::EXPIRES_IN.map(Expires::In), ..Self::start(typed(args), on) }
     }
 
     fn set(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
@@ -123,9 +136,10 @@ impl<On> JobBuilder<On> {
     }
 
     /// No second job of this kind with the same key while this one is live (dead ones do not count): such an enqueue
-    /// answers [`Duplicate`](crate::Acceptance::Duplicate). Default: none.
-    pub fn unique(self, key: impl Into<String>) -> Self {
-        self.set(|job| job.unique = Some(key.into()))
+    /// answers [`Duplicate`](crate::Acceptance::Duplicate). A text, or a [`Unique`] that says for how long and what
+    /// happens otherwise. Default: none.
+    pub fn unique(self, unique: impl Into<Unique>) -> Self {
+        self.set(|job| unique.into().put_on(job))
     }
 
     /// Attempts it may spend before it is dead, the first included; 1 to
@@ -143,6 +157,20 @@ impl<On> JobBuilder<On> {
     /// Not before this much time after the enqueue; the job stands scheduled until then. Default: at once.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.when = When::In(delay);
+        self
+    }
+
+    /// Not started any more from this moment of the wall clock on, as a first attempt or a later one: a worker that
+    /// reaches it then ends it as expired, which counts in [`Counts::expired`](crate::Counts::expired). One that runs
+    /// is not stopped. Default: [`Job::EXPIRES_IN`]. Must lie after [`run_at`](Self::run_at).
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        self.expires = Some(Expires::At(time));
+        self
+    }
+
+    /// The same, this much time after the enqueue.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires = Some(Expires::In(time));
         self
     }
 
@@ -199,11 +227,17 @@ impl<On> JobBuilder<On> {
         check::tags(&job.tags)?;
         check::metadata(&job.metadata)?;
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
+        let now = || Millis::not_before(clock.now());
         job.run_at = match self.when {
             When::Now => None,
             When::At(time) => Some(Millis::not_before(time)),
-            When::In(delay) => Some(Millis::not_before(clock.now()).after(delay)),
+            When::In(delay) => Some(now().after(delay)),
         };
+        job.expires_at = self.expires.map(|expires| match expires {
+            Expires::At(time) => Millis::from_system(time),
+            Expires::In(time) => now().after(time),
+        });
+        check::expiry(job.run_at, job.expires_at)?;
         Ok(job)
     }
 }
@@ -219,7 +253,11 @@ impl<On> std::fmt::Debug for JobBuilder<On> {
                 .field("args_bytes", &job.args.len()),
             Err(e) => shown.field("error", e),
         };
-        shown.field("when", &self.when).field("durability", &self.durability).finish_non_exhaustive()
+        shown
+            .field("when", &self.when)
+            .field("expires", &self.expires)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each refusal says which value, what the limit is and what to do; a name is shown escaped, since it may be anything.
 
 use crate::error::{Error, Result};
+use crate::ids::Millis;
 use crate::job::Codec;
 use crate::limits::{
     ATTEMPTS_MAX, BATCH_JOBS_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, Scaled, TAGS_MAX,
@@ -58,6 +59,17 @@ pub(super) fn max_attempts(n: u32) -> Result<()> {
         return Err(Error::invalid(format!("max_attempts={n} is out of range; give 1 to {ATTEMPTS_MAX}")));
     }
     Ok(())
+}
+
+/// A job that has expired before it may start would never run.
+pub(super) fn expiry(run_at: Option<Millis>, expires_at: Option<Millis>) -> Result<()> {
+    match (run_at, expires_at) {
+        (Some(run_at), Some(expires_at)) if expires_at <= run_at => Err(Error::invalid(format!(
+            "the job would expire {} ms before it may start, and never run; let it expire later, or run earlier",
+            run_at.0 - expires_at.0
+        ))),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn codec(codec: Codec) -> Result<()> {

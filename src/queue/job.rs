@@ -46,4 +46,8 @@ pub trait Job {
 
     /// How long one attempt may take, see [`JobBuilder::timeout`](crate::JobBuilder::timeout). Default: no limit.
     const TIMEOUT: Option<Duration> = None;
+
+    /// From how long after its enqueue on a job is not started any more, see
+    /// [`JobBuilder::expires_at`](crate::JobBuilder::expires_at). Default: it stays.
+    const EXPIRES_IN: Option<Duration> = None;
 }

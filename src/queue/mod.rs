@@ -1,7 +1,8 @@
 //! The public verbs: what a program says to a backlog.
 //!
 //! * [`Backlog`] is the handle of an opened directory; [`Options`] how to open it; [`ReadOnly`] looks without touching.
-//! * [`Job`] names a type of args; a [`JobBuilder`] holds one job on its way in.
+//! * [`Job`] names a type of args; a [`JobBuilder`] holds one job on its way in,
+//!   [`Unique`] which others count as the same.
 //! * A [`Queue`] hands out [`Lease`]s; a lease ends its job.
 //! * [`seam`] is the narrow door through which a worker pool takes jobs.
 //!
@@ -31,6 +32,7 @@ mod receipt;
 pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
@@ -46,3 +48,4 @@ pub use options::Parts;
 pub use pending::Enqueueing;
 pub use read_only::ReadOnly;
 pub use receipt::{LeaseError, Receipt, StaleLease};
+pub use unique::Unique;

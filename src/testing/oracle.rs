@@ -27,11 +27,12 @@ mod queue;
 mod turns;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::OnConflict;
 use crate::ids::JobId;
 
 use history::History;
@@ -73,6 +74,12 @@ pub struct NewJob {
     pub priority: i16,
     /// No second live job of its kind may have this key (default: none).
     pub unique: Option<String>,
+    /// Its key is free from its first start on (default: when it has ended).
+    pub until_started: bool,
+    /// What becomes of a waiting job that has the key (default: nothing).
+    pub on_conflict: OnConflict,
+    /// Not started any more from this time on, milliseconds since 1970 (default: never).
+    pub expires_at: Option<u64>,
     /// When it may run, milliseconds since 1970 (default: at once).
     pub run_at: Option<u64>,
     /// Attempts it may spend (default: 25).
@@ -93,6 +100,9 @@ impl NewJob {
             queue: "default".to_owned(),
             priority: 0,
             unique: None,
+            until_started: false,
+            on_conflict: OnConflict::Keep,
+            expires_at: None,
             run_at: None,
             max_attempts: 25,
             hold: false,
@@ -109,6 +119,10 @@ pub enum Answer {
     New(JobId),
     /// A live job with its key stood already.
     Duplicate(JobId),
+    /// It took the place of the waiting job with its key.
+    Replaced(JobId),
+    /// The waiting job with its key was moved to its time.
+    Rescheduled(JobId),
 }
 
 /// A cell to set, or to clear with `None`: namespace, key, value.
@@ -169,10 +183,9 @@ impl Oracle {
 
     /// Jobs in one call, all or nothing. C8: the answer is [`Answer::Duplicate`] exactly while a live job has the key.
     pub fn enqueue_many(&mut self, jobs: &[NewJob], answers: &[Answer]) -> Result<Op, Violation> {
-        let before = self.queue.jobs.len();
         let mut queue = self.queue.clone();
         self.accept(&mut queue, jobs, answers)?;
-        if queue.jobs.len() == before {
+        if answers.iter().all(|answer| matches!(answer, Answer::Duplicate(_))) {
             return Ok(self.last_op());
         }
         Ok(self.step("enqueue", queue))
@@ -235,18 +248,33 @@ impl Oracle {
         if jobs.len() != answers.len() {
             return Err(Violation::new(format!("C15: {} jobs got {} answers", jobs.len(), answers.len())));
         }
+        // The first of a key counts in one call.
+        let mut settled: BTreeSet<JobId> = BTreeSet::new();
         for (job, answer) in jobs.iter().zip(answers) {
             let holder = job.unique.as_ref().and_then(|key| queue.holder(&job.kind, key, None));
-            match (*answer, holder) {
-                (Answer::New(id), None) => {
+            let changes = holder.filter(|id| !settled.contains(id) && queue.waits(*id));
+            match (*answer, holder, job.on_conflict) {
+                (Answer::New(id), None, _) => {
                     self.number(id)?;
                     queue.insert(id, job, self.now_ms, self.history.next_op());
                 }
-                (Answer::Duplicate(existing), Some(holder)) if existing == holder => {}
-                (answer, holder) => {
-                    return Err(Violation::new(format!("C8: answered {answer:?} while the key is held by {holder:?}")));
+                (Answer::Replaced(id), Some(_), OnConflict::Replace) if changes == Some(id) => {
+                    queue.replace(id, job, self.now_ms);
+                }
+                (Answer::Rescheduled(id), Some(_), OnConflict::Reschedule) if changes == Some(id) => {
+                    queue.reschedule(id, job.run_at, self.now_ms);
+                }
+                (Answer::Duplicate(id), Some(holder), policy)
+                    if id == holder && (policy == OnConflict::Keep || changes.is_none()) => {}
+                (answer, holder, policy) => {
+                    return Err(Violation::new(format!(
+                        "C8: answered {answer:?} by {policy:?} while the key is held by {holder:?}"
+                    )));
                 }
             }
+            settled.extend(match *answer {
+                Answer::New(id) | Answer::Duplicate(id) | Answer::Replaced(id) | Answer::Rescheduled(id) => [id],
+            });
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use backlog::limits::{
     ATTEMPTS_MAX, BATCH_JOBS_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TAGS_MAX,
 };
 use backlog::{
-    Acceptance, Backlog, Backoff, Codec, Detached, Durability, Enqueued, ErrorKind, Filter, Job, JobBuilder, Phase,
-    Result,
+    Acceptance, Backlog, Backoff, Codec, Detached, Durability, Enqueued, ErrorKind, Filter, Job, JobBuilder, Lease,
+    OnConflict, Phase, Result, Unique,
 };
 use serde::Serialize;
 
@@ -176,6 +176,46 @@ fn a_unique_key_keeps_a_second_job_out_while_the_first_is_live() {
     assert_eq!(accepted, [true, false]);
 }
 
+#[test]
+fn unique_by_its_args_means_the_same_bytes_and_a_policy_says_what_becomes_of_the_first() {
+    let home = home();
+    let backlog = home.open();
+    let enqueue = |to: &str, unique: Unique| backlog.job(&letter(to)).unique(unique).enqueue().unwrap();
+    let ada = enqueue("Ada", Unique::by_args());
+    assert_eq!(enqueue("Ada", Unique::by_args()).acceptance, Acceptance::Duplicate(ada.id));
+    assert!(enqueue("Bob", Unique::by_args()).is_new());
+    let keyed = || Unique::key("one").until_started();
+    let first = enqueue("first", keyed());
+    let replaced = enqueue("second", keyed().on_conflict(OnConflict::Replace));
+    assert_eq!(replaced.acceptance, Acceptance::Replaced(first.id));
+    let (moved, later) = (keyed().on_conflict(OnConflict::Reschedule), Duration::from_secs(60));
+    let moved = backlog.job(&letter("third")).unique(moved).delay(later).enqueue().unwrap();
+    assert_eq!(moved.acceptance, Acceptance::Rescheduled(first.id));
+    assert_eq!(live(&backlog, first.id).phase, Phase::Scheduled);
+    assert_eq!(backlog.counts().enqueued, 3);
+}
+
+#[test]
+fn a_job_that_nobody_reached_in_its_time_has_expired() {
+    #[derive(Serialize)]
+    struct Code;
+    impl Job for Code {
+        const KIND: &'static str = "code";
+        const EXPIRES_IN: Option<Duration> = Some(Duration::from_secs(60));
+    }
+    let home = home();
+    let (backlog, clock) = home.open_with_clock();
+    backlog.enqueue(&Code).unwrap();
+    let longer = backlog.job(&Code).expires_in(Duration::from_secs(61)).enqueue().unwrap().id;
+    let until = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.wall_ms() + 60_000);
+    backlog.job(&letter("late")).expires_at(until).enqueue().unwrap();
+    clock.advance(Duration::from_secs(60));
+    let leases = backlog.queue("default").claim_many(9).unwrap();
+    assert_eq!(leases.iter().map(Lease::id).collect::<Vec<_>>(), [longer]);
+    while backlog.queue("default").claim().unwrap().is_some() {}
+    assert_eq!(backlog.counts().expired, 2);
+}
+
 /// At the limit it is accepted, one beyond it is refused with the size and the limit in the message.
 fn limit(backlog: &Backlog, what: &str, max: usize, job: impl Fn(usize) -> JobBuilder<Detached>) {
     backlog.enqueue_all([job(max)]).unwrap_or_else(|e| panic!("{what} at the limit: {e}"));
@@ -247,6 +287,8 @@ fn a_value_that_cannot_be_accepted_is_refused_by_name() {
     refused(job().metadata("", "v").enqueue(), "metadata key is empty");
     refused(job().max_attempts(0).enqueue(), "max_attempts=0");
     refused(job().max_attempts(ATTEMPTS_MAX + 1).enqueue(), "max_attempts=1000001");
+    let (soon, late) = (Duration::from_secs(1), Duration::from_secs(2));
+    refused(job().delay(late).expires_in(soon).enqueue(), "would expire 1000 ms before it may start");
     refused(backlog.enqueue(&Unwritable), "on purpose");
     assert_eq!(backlog.counts().enqueued, 0);
 }

@@ -94,6 +94,9 @@ pub(super) fn told(job: &NewJob, level: Durability) -> oracle::NewJob {
         queue: job.queue.to_string(),
         priority: job.priority,
         unique: job.unique.clone(),
+        until_started: job.rule.until_started,
+        on_conflict: job.rule.on_conflict,
+        expires_at: job.expires_at.map(|at| at.0),
         run_at: job.run_at.map(|at| at.0),
         max_attempts: job.max_attempts,
         hold: job.hold,
@@ -189,6 +192,8 @@ impl Judged {
             .map(|one| match one.acceptance {
                 Acceptance::New => Answer::New(one.id),
                 Acceptance::Duplicate(id) => Answer::Duplicate(id),
+                Acceptance::Replaced(id) => Answer::Replaced(id),
+                Acceptance::Rescheduled(id) => Answer::Rescheduled(id),
             })
             .collect();
         self.ids.extend(enqueued.iter().map(|one| one.id));
@@ -213,6 +218,9 @@ impl Judged {
         told.extend(unread.values().cloned());
         told.sort_unstable_by_key(|grant| grant.token);
         self.oracle.set_elapsed(self.world.clock.monotonic());
+        for id in self.newly_expired() {
+            self.oracle.expired_when_reached(id)?;
+        }
         if !told.is_empty() || (claimed.is_ok() && late == 0) {
             self.oracle.claim(queues, n, &told)?;
         }
@@ -225,6 +233,13 @@ impl Judged {
         let n = grants.len();
         self.leases.extend(grants);
         Ok(n)
+    }
+
+    /// Jobs this claim reached after their time.
+    fn newly_expired(&self) -> Vec<JobId> {
+        let index = &self.engine().state.lock().books.index;
+        let jobs = self.oracle.view().jobs;
+        jobs.keys().copied().filter(|id| index.get(*id).is_none()).collect()
     }
 
     /// What this claim granted and could not read: it must be handed out as this by a later one.

@@ -18,12 +18,14 @@ mod narrow;
 mod notes;
 mod program;
 mod promises;
+mod reach;
 mod reopen;
 mod rules;
 mod script;
 mod settled;
 mod short;
 mod suspects;
+mod takeover;
 mod view;
 mod waiting;
 

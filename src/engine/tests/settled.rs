@@ -60,7 +60,7 @@ impl Judged {
                 let cells: Vec<oracle::CellSet> = cells.iter().map(cell_told).collect();
                 self.ids.extend(answers.iter().filter_map(|answer| match answer {
                     Answer::New(id) => Some(*id),
-                    Answer::Duplicate(_) => None,
+                    Answer::Duplicate(_) | Answer::Replaced(_) | Answer::Rescheduled(_) => None,
                 }));
                 self.oracle.ack(id, token, &told, answers, &cells)?
             }

@@ -68,7 +68,40 @@ impl Oracle {
         }
         let op = self.step("claim", self.queue.clone());
         self.acknowledge(op, Level::Written);
+        // The start is a step of its own: before it nobody was handed the job.
+        if let [grant] = grants
+            && let Some(job) = self.queue.jobs.get(&grant.id)
+            && job.until_started
+            && !job.started
+        {
+            let mut queue = self.queue.clone();
+            if let Some(job) = queue.jobs.get_mut(&grant.id) {
+                job.started = true;
+            }
+            return Ok(self.step("start", queue));
+        }
         Ok(op)
+    }
+
+    /// A claim reached a job after its time: it was granted, and ended as expired before anybody was handed it.
+    pub fn expired_when_reached(&mut self, id: JobId) -> Result<Op, Violation> {
+        let mut queue = self.queue.clone();
+        let Some(job) = queue.jobs.get_mut(&id) else {
+            return Err(Violation::new(format!("C1: job={id} expired, which is not live")));
+        };
+        if job.phase != Phase::Ready || job.expires_at.is_none_or(|at| at > self.now_ms) {
+            return Err(Violation::new(format!(
+                "C1: job={id} expired while it is {} until {:?}",
+                job.phase, job.expires_at
+            )));
+        }
+        job.stand(Phase::InFlight, None);
+        queue.counters.claims += 1;
+        queue.alone = None;
+        self.step("claim", queue.clone());
+        queue.forget(id);
+        queue.counters.expired += 1;
+        Ok(self.step("expire", queue))
     }
 
     /// The job that must be granted next; `None`: nothing is claimable for now.
@@ -125,6 +158,9 @@ impl Oracle {
         {
             let broken = if other.priority == job.priority { "C4" } else { "C5" };
             return fail(format!("{broken}: job={id} was granted before job={best}"));
+        }
+        if job.expires_at.is_some_and(|at| at <= self.now_ms) {
+            return fail(format!("C6: job={id} was granted after its time {:?}", job.expires_at));
         }
         if grant.attempt != job.attempts + 1 {
             return fail(format!("C7: job={id} attempt={} after {} spent", grant.attempt, job.attempts));

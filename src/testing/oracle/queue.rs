@@ -17,6 +17,10 @@ pub(super) struct Live {
     pub(super) queue: String,
     pub(super) priority: i16,
     pub(super) unique: Option<String>,
+    /// Its first start frees its key.
+    pub(super) until_started: bool,
+    pub(super) started: bool,
+    pub(super) expires_at: Option<u64>,
     pub(super) phase: Phase,
     /// When it becomes ready, while it is scheduled.
     pub(super) run_at: Option<u64>,
@@ -36,6 +40,30 @@ pub(super) struct Live {
 }
 
 impl Live {
+    fn new(job: &NewJob, accepted: Op) -> Self {
+        Self {
+            kind: job.kind.clone(),
+            queue: job.queue.clone(),
+            priority: job.priority,
+            unique: job.unique.clone(),
+            until_started: job.until_started && job.unique.is_some(),
+            started: false,
+            expires_at: job.expires_at,
+            phase: Phase::Held,
+            run_at: None,
+            asked_for: job.run_at,
+            attempts: 0,
+            max_attempts: job.max_attempts,
+            crashes: 0,
+            yields: 0,
+            cancel_requested: false,
+            token: None,
+            args: Arc::clone(&job.args),
+            accepted,
+            level: job.level,
+        }
+    }
+
     pub(super) fn make_ready(&mut self) {
         self.stand(Phase::Ready, None);
     }
@@ -64,9 +92,12 @@ impl Live {
         self.attempts < self.max_attempts
     }
 
-    /// Rule 11: it may only be granted alone.
+    /// It may only be granted alone: rule 11, or what it says must be looked at first.
     pub(super) fn goes_alone(&self) -> bool {
-        self.crashes > 0 || self.attempts + 1 >= self.max_attempts
+        self.crashes > 0
+            || self.attempts + 1 >= self.max_attempts
+            || self.expires_at.is_some()
+            || (self.until_started && !self.started)
     }
 
     /// Rule 11: it was in flight at two crashes or more.
@@ -117,24 +148,7 @@ impl Queue {
     }
 
     pub(super) fn insert(&mut self, id: JobId, job: &NewJob, now_ms: u64, accepted: Op) {
-        let mut live = Live {
-            kind: job.kind.clone(),
-            queue: job.queue.clone(),
-            priority: job.priority,
-            unique: job.unique.clone(),
-            phase: Phase::Held,
-            run_at: None,
-            asked_for: job.run_at,
-            attempts: 0,
-            max_attempts: job.max_attempts,
-            crashes: 0,
-            yields: 0,
-            cancel_requested: false,
-            token: None,
-            args: Arc::clone(&job.args),
-            accepted,
-            level: job.level,
-        };
+        let mut live = Live::new(job, accepted);
         if !job.hold {
             live.start_waiting(now_ms);
         }
@@ -142,9 +156,34 @@ impl Queue {
         self.counters.enqueued += 1;
     }
 
+    /// The job stands under another's id, and its key on that one's terms.
+    pub(super) fn replace(&mut self, id: JobId, job: &NewJob, now_ms: u64) {
+        let Some(old) = self.jobs.get_mut(&id) else { return };
+        let mut live = Live::new(job, old.accepted);
+        (live.level, live.until_started, live.started) = (old.level, old.until_started, old.started);
+        if !job.hold {
+            live.start_waiting(now_ms);
+        }
+        *old = live;
+    }
+
+    pub(super) fn reschedule(&mut self, id: JobId, run_at: Option<u64>, now_ms: u64) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.asked_for = run_at.or(Some(now_ms));
+        job.start_waiting(now_ms);
+    }
+
+    /// Whether it stands where an enqueue may change it.
+    pub(super) fn waits(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Scheduled | Phase::Ready))
+    }
+
     /// The live job other than `but` that keeps `key` from others of its kind. Dead jobs keep nothing.
     pub(super) fn holder(&self, kind: &str, key: &str, but: Option<JobId>) -> Option<JobId> {
-        let holds = |job: &Live| job.phase != Phase::Dead && job.kind == kind && job.unique.as_deref() == Some(key);
+        let holds = |job: &Live| {
+            let gave_it_up = job.until_started && job.started;
+            job.phase != Phase::Dead && !gave_it_up && job.kind == kind && job.unique.as_deref() == Some(key)
+        };
         self.jobs.iter().find(|(id, job)| Some(**id) != but && holds(job)).map(|(id, _)| *id)
     }
 
@@ -195,7 +234,7 @@ impl Queue {
     pub(super) fn check(&self) -> Result<(), Violation> {
         for (id, job) in &self.jobs {
             let twin = job.unique.as_ref().and_then(|key| self.holder(&job.kind, key, Some(*id)));
-            if let Some(twin) = twin.filter(|_| job.phase != Phase::Dead) {
+            if let Some(twin) = twin.filter(|_| job.phase != Phase::Dead && !(job.until_started && job.started)) {
                 return Err(Violation::new(format!("C8: job={id} and job={twin} hold one key")));
             }
         }

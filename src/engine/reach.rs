@@ -1,0 +1,87 @@
+//! What is decided only when a job is reached, its record just read: that it has expired, or that its unique key is
+//! free from now on (rules 18, 22).
+//!
+//! Such jobs are careful, and so granted alone. The grant stands in the log already; this follows in a frame of its
+//! own, before anybody is handed the job. Between the two a crash finds a job in flight that nobody saw.
+//!
+//! # Invariants
+//! * A job is never handed out at or after its `expires_at`; it ends `Expired`, its key free.
+//! * A key that is given up at the start is free before the handler runs, and stays free when the job is retried.
+//!
+//! Never here: who is granted (`claim`).
+
+use crate::error::Result;
+use crate::job::{self, Cause, Ending, Envelope, Removes, Scope};
+use crate::log::Class;
+
+use super::Core;
+use super::claim::{Picked, holds};
+use super::settle::Change;
+use super::staging::{Entry, Try, entries_len};
+
+impl Core {
+    /// What the holder is given. `None`: the job is not his any more.
+    pub(super) fn reach(
+        &self,
+        pick: &Picked,
+        envelope: Envelope,
+        args: Vec<u8>,
+    ) -> Result<Option<(Envelope, Vec<u8>)>> {
+        let expired = envelope.expires_at.is_some_and(|end| end <= self.clock.now_ms());
+        if expired && !planted!(ExpiryIgnored) {
+            self.expire_reached(pick, &envelope)?;
+            return Ok(None);
+        }
+        let frees = envelope.unique.as_ref().is_some_and(|unique| unique.scope == Scope::UntilStarted);
+        if frees && !planted!(KeyKeptAtTheStart) { self.free_key(pick) } else { Ok(Some((envelope, args))) }
+    }
+
+    fn expire_reached(&self, pick: &Picked, envelope: &Envelope) -> Result<()> {
+        let ended = self.ended_in_flight(envelope, Ending::Expired);
+        let bytes = entries_len([&Entry::new(pick.id.0, &job::Record::Ended(ended.clone()))]);
+        self.attempt(|state| {
+            if !holds(state, pick) {
+                return Ok(Try::Done(()));
+            }
+            if !self.make_room(state, bytes, Class::Ending) {
+                return Ok(Try::NoRoom(Class::Ending));
+            }
+            self.file_change(state, pick.id, &Change::End(ended.clone()))?;
+            Ok(Try::Done(()))
+        })
+    }
+
+    /// Only a full record tells replay that the key is free. Read again: somebody may have cancelled the job since it
+    /// was granted.
+    fn free_key(&self, pick: &Picked) -> Result<Option<(Envelope, Vec<u8>)>> {
+        loop {
+            let Some(seen) = self.see(pick.id)? else { return Ok(None) };
+            let mut envelope = seen.envelope.clone();
+            if let Some(unique) = &mut envelope.unique {
+                unique.scope = Scope::Started;
+            }
+            let removes = Removes::InFlight;
+            let body = job::encode_job(&envelope, Cause::Changed, Some(&removes), &seen.args);
+            let change = Change::Stand { envelope: Box::new(envelope), cause: Cause::Changed, removes, body };
+            let bytes = entries_len([&change.entry(pick.id)]);
+            let done = self.attempt(|state| {
+                if !holds(state, pick) {
+                    return Ok(Try::Done(Some(false)));
+                }
+                if !seen.still_stands(state, pick.id) {
+                    return Ok(Try::Done(None));
+                }
+                if !self.make_room(state, bytes, change.class()) {
+                    return Ok(Try::NoRoom(change.class()));
+                }
+                self.file_change(state, pick.id, &change)?;
+                Ok(Try::Done(Some(true)))
+            })?;
+            match (done, change) {
+                (Some(true), Change::Stand { envelope, .. }) => return Ok(Some((*envelope, seen.args))),
+                (None, _) => {}
+                _ => return Ok(None),
+            }
+        }
+    }
+}
