@@ -103,8 +103,8 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, OnConflict, QueueCounts,
-    RecoveryReport, Requeued, Status, VerifyReport,
+    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, Limits, OnConflict,
+    QueueCounts, RecoveryReport, Requeued, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};

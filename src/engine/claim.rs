@@ -13,10 +13,11 @@ use std::time::Duration;
 use crate::error::{ErrorKind, Result};
 use crate::ids::{JobId, Place, Token};
 use crate::index::{LaneId, Pick};
-use crate::job::{self, ClaimRun, Claimed, Envelope, Record, State as JobState};
+use crate::job::{self, CellRecord, ClaimRun, Claimed, Envelope, Record, State as JobState};
 use crate::log::{Class, Raw};
 
 use super::Core;
+use super::lines::Taken;
 use super::settings::Drive;
 use super::staging::{Entry, Try, entries_len};
 use super::state::{LeaseState, State};
@@ -101,10 +102,9 @@ impl Core {
     }
 
     fn grant(&self, state: &mut State, queues: &[String], n: usize, lease: LeaseKind) -> Result<Try<Vec<Picked>>> {
-        let lanes = Self::lanes(state, queues);
-        let gate = state.gate(&lanes, self.clock.monotonic());
+        let gate = state.gate(queues, self.clock.monotonic());
         let runs = match gate {
-            Gate::Open => self.pick(state, lanes, n),
+            Gate::Open => self.pick(state, queues, n),
             Gate::Alone(id) => Self::pick_suspect(state, id),
             Gate::Shut => Vec::new(),
         };
@@ -126,18 +126,20 @@ impl Core {
             }
             _ => None,
         };
-        entries.extend(mark.iter().map(|cell| Entry::new(0, &Record::Cell(cell.clone()))));
+        let buckets = state.lines.take_tokens(&state.books.index, &runs, self.now_ns());
+        let cells: Vec<CellRecord<'_>> = mark.iter().cloned().chain(buckets.iter().map(Taken::record)).collect();
+        entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.clone()))));
         // Whoever claims more while others run can wait for their end.
         let class = if state.leases.is_empty() { Class::Closing } else { Class::Growing };
         let (granted, bytes) = (claimed.runs.iter().map(|run| run.ids.len()).sum(), entries_len(&entries));
         if self.leaves_too_little(state, granted, bytes, class) || !self.make_room(state, bytes, class) {
             return if granted > 1 { self.grant(state, queues, 1, lease) } else { Ok(Try::NoRoom(class)) };
         }
-        let mut last = None;
-        self.put(state, 0, &entries, |_, place| last = Some(place));
+        let mut places: Vec<Place> = Vec::with_capacity(entries.len());
+        self.put(state, 0, &entries, |_, place| places.push(place));
         state.books.claimed(&claimed).inspect_err(|e| self.log.poison(e))?;
-        if let (Some(cell), Some(place)) = (&mark, last) {
-            self.file_cell(state, cell, place)?;
+        for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
+            self.file_cell(state, cell, *place)?;
         }
         let deadline = match lease {
             LeaseKind::Pool => planted!(PoolLeaseExpires, Some(self.clock.monotonic()), None),
@@ -162,26 +164,34 @@ impl Core {
         Ok(Try::Done(picked))
     }
 
-    /// What to grant: per lane, best first. A careful job only ever goes alone.
-    fn pick(&self, state: &State, lanes: Vec<LaneId>, n: usize) -> Vec<(LaneId, Vec<Pick>)> {
+    /// What to grant: per queue, best first. A careful job only ever goes alone.
+    fn pick(&self, state: &mut State, queues: &[String], n: usize) -> Vec<(LaneId, Vec<Pick>)> {
         let marks = self.marks();
-        let reached = |id| planted!(GrantedBeforeItsLevel) || !state.unreached.contains(id, marks);
-        let mut runs = Vec::new();
+        let now = self.now_ns();
+        let names = state.open_queues(queues);
+        let State { lines, books, unreached, .. } = state;
+        let reached = |id| planted!(GrantedBeforeItsLevel) || !unreached.contains(id, marks);
+        let mut runs: Vec<(LaneId, Vec<Pick>)> = Vec::new();
         let mut left = n;
-        for lane in lanes {
+        for queue in names {
             if left == 0 {
                 break;
             }
-            let mut picks = state.books.index.pick_ready(lane, left, &reached);
-            if let Some(careful) = picks.iter().position(|pick| pick.careful) {
+            lines.refresh(&mut books.index, now);
+            let mut picks = lines.pick(&queue, left, &books.index, &reached, now);
+            if let Some(careful) = picks.iter().position(|(_, pick)| pick.careful) {
                 picks.truncate(if careful == 0 && runs.is_empty() { 1 } else { careful });
                 left = picks.len();
             }
             left -= picks.len();
-            if !picks.is_empty() {
-                runs.push((lane, picks));
+            for (lane, pick) in picks {
+                match runs.last_mut() {
+                    Some((last, picks)) if *last == lane => picks.push(pick),
+                    _ => runs.push((lane, vec![pick])),
+                }
             }
         }
+        self.ring_for_tokens(state);
         runs
     }
 
@@ -192,28 +202,15 @@ impl Core {
         vec![(suspect.lane, vec![Pick { id, priority: suspect.priority, place: entry.place, careful: true }])]
     }
 
-    fn lanes(state: &State, queues: &[String]) -> Vec<LaneId> {
-        let index = &state.books.index;
-        let open = |name: &str| planted!(PauseIgnored) || !state.paused.contains(name);
-        if queues.is_empty() || planted!(ClaimsFromAnyQueue) {
-            let mut lanes: Vec<(&str, LaneId)> =
-                index.lanes().map(|(lane, name)| (name, lane)).filter(|(name, _)| open(name)).collect();
-            lanes.sort_unstable_by_key(|(name, _)| *name);
-            return lanes.into_iter().map(|(_, lane)| lane).collect();
-        }
-        queues.iter().filter(|queue| open(queue)).filter_map(|queue| index.find_lane(queue)).collect()
-    }
-
     /// Whether a claim on these queues would find something.
     fn claimable(&self, queues: &[String]) -> Result<bool> {
         let mut state = self.state.lock();
         self.check_life(&state)?;
-        let lanes = Self::lanes(&state, queues);
-        if state.unread.iter().flatten().any(|pick| lanes.contains(&pick.lane) && holds(&state, pick)) {
+        if state.unread.iter().flatten().any(|pick| state.asks(queues, pick.lane) && holds(&state, pick)) {
             return Ok(true);
         }
-        Ok(match state.gate(&lanes, self.clock.monotonic()) {
-            Gate::Open => !self.pick(&state, lanes, 1).is_empty(),
+        Ok(match state.gate(queues, self.clock.monotonic()) {
+            Gate::Open => !self.pick(&mut state, queues, 1).is_empty(),
             Gate::Alone(_) => true,
             Gate::Shut => false,
         })
@@ -221,11 +218,10 @@ impl Core {
 
     /// Jobs of these queues that one earlier claim granted and could not read.
     fn take_unread(state: &mut State, queues: &[String], n: usize) -> Vec<Picked> {
-        let lanes = Self::lanes(state, queues);
         let mut group = state.unread.pop_front().unwrap_or_default();
         group.retain(|pick| holds(state, pick));
         let (mut taken, mut rest): (Vec<Picked>, Vec<Picked>) =
-            group.into_iter().partition(|pick| lanes.contains(&pick.lane));
+            group.into_iter().partition(|pick| state.asks(queues, pick.lane));
         rest.extend(taken.drain(n.min(taken.len())..));
         if !rest.is_empty() {
             state.unread.push_back(rest);
@@ -275,6 +271,7 @@ impl Core {
         let wanted: Vec<(Place, u64)> = picked.iter().map(|pick| (pick.place, pick.id.0)).collect();
         let mut grants = Vec::with_capacity(picked.len());
         let (mut unread, mut refused) = (Vec::new(), None);
+        let paused_kinds = self.state.lock().paused_kinds.clone();
         for (pick, read) in picked.iter().zip(self.log.read_many(&wanted)) {
             let opened = match read {
                 // Carried to another place between the pick and the read.
@@ -282,7 +279,7 @@ impl Core {
                 Ok(raw) => open_job(&raw).map(Some).map_err(|what| self.log.damaged(pick.place, what)),
             };
             let reached = opened.and_then(|found| match found {
-                Some((envelope, args)) => self.reach(pick, envelope, args),
+                Some((envelope, args)) => self.reach(pick, envelope, args, &paused_kinds),
                 None => Ok(None),
             });
             match reached {
@@ -305,7 +302,7 @@ impl Core {
         }
     }
 
-    fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
+    pub(super) fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
         let state = self.state.lock();
         let since = state.leases.get(&pick.id).map_or(envelope.created_at, |lease| lease.since);
         let idempotency_key = state.idempotency_key(pick.id);

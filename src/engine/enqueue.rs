@@ -45,6 +45,7 @@ pub(crate) struct NewJob {
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) keep_result: Option<Duration>,
     pub(crate) hold: bool,
+    pub(crate) limit_key: Option<String>,
 }
 
 impl NewJob {
@@ -66,6 +67,7 @@ impl NewJob {
             metadata: Vec::new(),
             keep_result: None,
             hold: false,
+            limit_key: None,
         }
     }
 }
@@ -269,13 +271,16 @@ impl Core {
         envelope.tags = job.tags;
         envelope.metadata = job.metadata;
         envelope.keep_result_ms = job.keep_result.map(millis);
+        envelope.limit_key = job.limit_key;
         let hash = envelope.unique.as_ref().map(|unique| unique.hash);
         Ok(Prepared {
             period: until.zip(hash).map(|(until, hash)| Box::new(Period::new(hash, until))),
             takeover: Takeover::asked(job.rule.on_conflict, envelope, &job.args),
             entry: Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args)),
-            // A new job has no limit key: its lane is its queue.
-            lane: job.queue,
+            lane: match &envelope.limit_key {
+                None => job.queue,
+                Some(_) => Cow::Owned(envelope.lane().into_owned()),
+            },
             state: envelope.state,
             priority: envelope.priority,
             careful: envelope.careful(),

@@ -163,15 +163,10 @@ impl Counts {
             pruned: counters.pruned,
         };
         for (lane, name) in books.index.lanes() {
-            counts.queues.entry(queue_of(name).to_owned()).or_default().add(books.index.counts(lane));
+            counts.queues.entry(super::lines::queue_of(name).to_owned()).or_default().add(books.index.counts(lane));
         }
         counts
     }
-}
-
-/// A lane's queue.
-fn queue_of(lane: &str) -> &str {
-    lane.split('\0').next().unwrap_or(lane)
 }
 
 /// Something whose jobs and cells can be looked at: a live handle or a read-only view.

@@ -202,27 +202,39 @@ impl Core {
 
     /// No job of this queue is granted any more, until it is resumed. Durable.
     pub(crate) fn pause(&self, queue: &str) -> Result<Ticket> {
-        self.set_pause(queue, true)
+        self.set_pause(namespace::PAUSE, queue, true)
     }
 
     /// Undoes [`pause`](Self::pause).
     pub(crate) fn resume(&self, queue: &str) -> Result<Ticket> {
-        let ticket = self.set_pause(queue, false)?;
+        let ticket = self.set_pause(namespace::PAUSE, queue, false)?;
         self.wake_work();
         Ok(ticket)
     }
 
-    fn set_pause(&self, queue: &str, paused: bool) -> Result<Ticket> {
+    /// No job of this kind is handed out any more: one that is reached is parked. Durable.
+    pub(crate) fn pause_kind(&self, kind: &str) -> Result<Ticket> {
+        self.set_pause(namespace::PAUSE_KIND, kind, true)
+    }
+
+    /// Undoes [`pause_kind`](Self::pause_kind): what was parked is ready again.
+    pub(crate) fn resume_kind(&self, kind: &str) -> Result<Ticket> {
+        self.set_pause(namespace::PAUSE_KIND, kind, false)?;
+        self.unpark(&|parked| parked == kind)?;
+        Ok(self.seen_so_far())
+    }
+
+    fn set_pause(&self, namespace: u8, name: &str, paused: bool) -> Result<Ticket> {
         let cell = CellRecord {
-            namespace: namespace::PAUSE,
-            key: queue.as_bytes(),
+            namespace,
+            key: name.as_bytes(),
             value: paused.then_some(&[1_u8][..]),
             until: None,
             carried: false,
         };
         let bytes = entries_len([&Entry::new(0, &Record::Cell(cell.clone()))]);
         self.attempt(|state| {
-            if state.paused.contains(queue) == paused {
+            if state.pauses(namespace).contains(name) == paused {
                 return Ok(Try::Done(planted!(
                     PauseAnswersAtOnce,
                     Ticket { lsn: crate::ids::Lsn(0), level: Durability::Sync },
@@ -235,17 +247,28 @@ impl Core {
             let (place, lsn) = self.put_one(state, Entry::new(0, &Record::Cell(cell.clone())));
             self.file_cell(state, &cell, place)?;
             if paused {
-                state.paused.insert(queue.to_owned());
+                state.pauses(namespace).insert(name.to_owned());
             } else {
-                state.paused.remove(queue);
+                state.pauses(namespace).remove(name);
             }
             Ok(Try::Done(Ticket { lsn, level: Durability::Sync }))
         })
     }
 
+    /// The limits of a queue from now on. What they count is in the log; they themselves are the program's to say.
+    pub(crate) fn set_limits(&self, queue: &str, limits: super::limits::Limits) {
+        self.state.lock().lines.set_limits(queue, limits);
+        self.wake_work();
+    }
+
     /// Queues that are paused, by name.
     pub(crate) fn paused(&self) -> Vec<String> {
         self.state.lock().paused.iter().cloned().collect()
+    }
+
+    /// Kinds that are paused, by name.
+    pub(crate) fn paused_kinds(&self) -> Vec<String> {
+        self.state.lock().paused_kinds.iter().cloned().collect()
     }
 }
 

@@ -4,7 +4,7 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`] and what is decided when a job is [`reach`]ed, [`lines`] and [`limits`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -27,6 +27,8 @@ mod compact;
 mod damage;
 mod enqueue;
 mod ledger;
+mod limits;
+mod lines;
 mod look;
 mod make;
 mod manage;
@@ -70,6 +72,7 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
+pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};

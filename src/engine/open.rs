@@ -94,6 +94,7 @@ fn assemble(
     let (log, stage, repaired) = survey.repair(Arc::clone(&doors.random), epoch)?;
     report.bytes_cut = repaired.bytes_cut;
     let paused = text_keys(&books.index, namespace::PAUSE);
+    let paused_kinds = text_keys(&books.index, namespace::PAUSE_KIND);
     let epochs = epochs_of(&books.index);
     let compactor =
         Compactor::new(log.oldest(), log.first_frame(log.oldest()), books.totals.trimmed_through, log.durable());
@@ -105,6 +106,7 @@ fn assemble(
         unreached: Unreached::default(),
         next_counter: 1,
         paused,
+        paused_kinds,
         leases: HashMap::new(),
         unread: VecDeque::new(),
         epochs,
@@ -114,6 +116,7 @@ fn assemble(
         alarm: Millis(u64::MAX),
         upkeep_tail: Lsn(0),
         checkpoint: recovered.checkpoint,
+        lines: super::lines::Lines::default(),
         turns: Turns::default(),
         books,
     };

@@ -1,7 +1,7 @@
-//! What is decided only when a job is reached, its record just read: that it has expired, or that its unique key is
-//! free from now on (rules 18, 22).
+//! What is decided only when a job is reached, its record just read: that it has expired, that its kind is paused, or
+//! that its unique key is free from now on (rules 18, 22).
 //!
-//! Such jobs are careful, and so granted alone. The grant stands in the log already; this follows in a frame of its
+//! Jobs that may expire or free a key are careful, and so granted alone. The grant stands in the log already; this follows in a frame of its
 //! own, before anybody is handed the job. Between the two a crash finds a job in flight that nobody saw.
 //!
 //! # Invariants
@@ -10,13 +10,15 @@
 //!
 //! Never here: who is granted (`claim`).
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::job::{self, Cause, Ending, Envelope, Removes, Scope};
 use crate::log::Class;
 
 use super::Core;
 use super::claim::{Picked, holds};
-use super::settle::Change;
+use super::settle::{Change, Settle};
 use super::staging::{Entry, Try, entries_len};
 
 impl Core {
@@ -26,10 +28,17 @@ impl Core {
         pick: &Picked,
         envelope: Envelope,
         args: Vec<u8>,
+        paused_kinds: &BTreeSet<String>,
     ) -> Result<Option<(Envelope, Vec<u8>)>> {
         let expired = envelope.expires_at.is_some_and(|end| end <= self.clock.now_ms());
         if expired && !planted!(ExpiryIgnored) {
             self.expire_reached(pick, &envelope)?;
+            return Ok(None);
+        }
+        if paused_kinds.contains(&envelope.kind) && !planted!(KindPauseIgnored) {
+            let reason = format!("kind {:?} is paused", envelope.kind);
+            let grant = self.lease_out(pick, envelope, args);
+            self.settle(&grant, Settle::Park(reason))?;
             return Ok(None);
         }
         let frees = envelope.unique.as_ref().is_some_and(|unique| unique.scope == Scope::UntilStarted);

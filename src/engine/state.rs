@@ -1,13 +1,17 @@
 //! What stands under the one engine lock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{JobId, Lsn, Millis, Token};
+use crate::index::LaneId;
+use crate::job::namespace;
 use crate::log::Stage;
 
 use super::books::Books;
 use super::claim::Picked;
+use super::lines::{Lines, queue_of};
 use super::settings::Durability;
 use super::suspects::Turns;
 
@@ -61,6 +65,7 @@ pub(super) struct State {
     pub(super) next_counter: u64,
     /// Queues by name; the cells are the truth, this is their shadow.
     pub(super) paused: BTreeSet<String>,
+    pub(super) paused_kinds: BTreeSet<String>,
     pub(super) leases: HashMap<JobId, LeaseState>,
     /// Granted, but the disk refused to read them: each claim's handed out together by a later one.
     pub(super) unread: VecDeque<Vec<Picked>>,
@@ -77,6 +82,7 @@ pub(super) struct State {
     /// Position of the newest checkpoint that was saved.
     pub(super) checkpoint: Lsn,
     pub(super) turns: Turns,
+    pub(super) lines: Lines,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.
@@ -135,6 +141,28 @@ impl Unreached {
 }
 
 impl State {
+    /// The queues a claim on these may be granted from, in its order: not the paused ones. All by name if none is given.
+    pub(super) fn open_queues(&mut self, queues: &[String]) -> Vec<Arc<str>> {
+        let open = |name: &str| planted!(PauseIgnored) || !self.paused.contains(name);
+        if queues.is_empty() || planted!(ClaimsFromAnyQueue) {
+            self.lines.refresh(&mut self.books.index, 0);
+            return self.lines.queues().filter(|name| open(name)).cloned().collect();
+        }
+        queues.iter().filter(|name| open(name)).map(|name| name.as_str().into()).collect()
+    }
+
+    /// The shadow of these cells.
+    pub(super) fn pauses(&mut self, of: u8) -> &mut BTreeSet<String> {
+        if of == namespace::PAUSE_KIND { &mut self.paused_kinds } else { &mut self.paused }
+    }
+
+    /// Whether a claim on these queues asks for this lane.
+    pub(super) fn asks(&self, queues: &[String], lane: LaneId) -> bool {
+        let queue = queue_of(self.books.index.lane_name(lane));
+        let asked = queues.is_empty() || planted!(ClaimsFromAnyQueue) || queues.iter().any(|name| name == queue);
+        asked && (planted!(PauseIgnored) || !self.paused.contains(queue))
+    }
+
     /// Leases that somebody holds: all but those that could not be handed out yet.
     pub(super) fn leases_held(&self) -> usize {
         let unread = self.unread.iter().flatten().filter(|pick| super::claim::holds(self, pick)).count();

@@ -18,6 +18,7 @@ use crate::job::{CellRecord, namespace};
 
 use super::Core;
 use super::books::Books;
+use super::lines::queue_of;
 use super::state::State;
 
 /// How long others are held back for one suspect at most.
@@ -85,8 +86,8 @@ impl State {
         self.turns.line.len()
     }
 
-    /// What rule 11 lets a claim on these lanes have at `now`.
-    pub(super) fn gate(&mut self, lanes: &[LaneId], now: Duration) -> Gate {
+    /// What rule 11 lets a claim on these queues have at `now`.
+    pub(super) fn gate(&mut self, queues: &[String], now: Duration) -> Gate {
         if let Some(alone) = self.turns.alone {
             let held = self.leases.get(&alone.id).is_some_and(|lease| lease.token == alone.token);
             if held && (planted!(HeldBackForEver) || now < alone.until) {
@@ -98,7 +99,7 @@ impl State {
             let waiting = self.waiting_suspects();
             let Some(&(_, first)) = waiting.first() else { return Gate::Open };
             let waited = self.turns.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-            match waiting.iter().find(|(_, lane)| lanes.contains(lane)) {
+            match waiting.iter().find(|(_, lane)| self.asks(queues, *lane)) {
                 Some((id, _)) if planted!(SuspectBesideOthers) || self.leases.is_empty() => return Gate::Alone(*id),
                 // Others run on and on: it goes in company, as any job.
                 Some((id, _)) if waited >= ALONE_MAX => {
@@ -125,7 +126,7 @@ impl State {
         let ready = |id: JobId| books.index.get(id).is_some_and(|entry| entry.phase == Phase::Ready);
         turns.line.retain(|id| books.suspect(*id).is_some() && ready(*id));
         let lane_of = |id: &JobId| books.suspect(*id).map(|suspect| (*id, suspect.lane));
-        let open = |lane| !paused.contains(books.index.lane_name(lane));
+        let open = |lane| !paused.contains(queue_of(books.index.lane_name(lane)));
         turns.line.iter().filter_map(lane_of).filter(|(_, lane)| open(*lane)).collect()
     }
 
@@ -144,9 +145,10 @@ pub(super) fn token_alone(books: &Books) -> Option<Token> {
 }
 
 impl Core {
-    /// Says who is held back that it may look again.
+    /// Says who is held back, by a suspect or by a limit, that it may look again.
     pub(super) fn pass_turn(&self, state: &State, id: JobId) {
-        if state.turns.ends_with(id) && !planted!(TurnEndsSilently) {
+        let frees = state.lines.any_limit() && !planted!(FreedSlotIsSilent);
+        if frees || (state.turns.ends_with(id) && !planted!(TurnEndsSilently)) {
             self.wake_work();
         }
     }

@@ -127,8 +127,29 @@ impl Core {
             Some(deadline) => rest = rest.min(deadline.saturating_sub(monotonic)),
             None => {}
         }
+        match state.lines.alarm().map(|at| Duration::from_nanos(at.saturating_sub(self.now_ns()))) {
+            Some(Duration::ZERO) => {
+                state.lines.forget_alarm();
+                self.wake_work();
+            }
+            Some(to_token) => rest = rest.min(to_token),
+            None => {}
+        }
         state.alarm = Millis::from_system(now).after(rest);
         rest
+    }
+
+    /// The wall clock, ns since 1970.
+    pub(super) fn now_ns(&self) -> u64 {
+        let since = self.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Somebody found only buckets without a token: the timer wakes him when there is one.
+    pub(super) fn ring_for_tokens(&self, state: &mut State) {
+        if let Some(at) = state.lines.alarm().filter(|_| !planted!(TokenComesSilently)) {
+            self.ring_upkeep_before(state, Millis(at / 1_000_000));
+        }
     }
 
     pub(super) fn ring_upkeep_before(&self, state: &mut State, run_at: Millis) {

@@ -15,10 +15,6 @@ fn entry(slot: Slot) -> Entry {
 }
 
 impl Index {
-    pub(crate) fn find_lane(&self, name: &str) -> Option<LaneId> {
-        self.lanes.find(name)
-    }
-
     /// The name, `""` for a lane that is not of this index.
     pub(crate) fn lane_name(&self, lane: LaneId) -> &str {
         self.lanes.name(lane).unwrap_or_default()
@@ -27,6 +23,10 @@ impl Index {
     /// All lanes there ever were, in the order of their numbers.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (LaneId, &str)> {
         self.lanes.iter()
+    }
+
+    pub(crate) fn lane_count(&self) -> usize {
+        self.lanes.len()
     }
 
     pub(crate) fn get(&self, id: JobId) -> Option<Entry> {

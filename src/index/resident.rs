@@ -65,6 +65,12 @@ impl Index {
         self.lanes.intern(name)
     }
 
+    /// Lanes with a limit key in which something has changed since the last call; on an index that was just loaded, all
+    /// may have.
+    pub(crate) fn take_touched(&mut self) -> Vec<LaneId> {
+        self.lanes.take_touched()
+    }
+
     /// `Mismatch` if the job is there already.
     pub(crate) fn insert(&mut self, id: JobId, place: Place, careful: bool, key: Key) -> Result<(), Mismatch> {
         self.check_lane(id, key.lane())?;

@@ -301,6 +301,18 @@ faults! {
         "engine::tests::reach::rule_22_a_key_for_a_period_keeps_others_out_until_its_end_also_in_later_processes";
     ReplaceKeepsTheArgs: "rule 22: a job that takes another's place runs with its args",
         "engine::tests::takeover::an_enqueue_that_replaces_puts_its_args_and_its_time_under_the_id_that_stands";
+    KeyLimitIgnored: "rule 21: more jobs of a key are granted than may run",
+        "engine::tests::limited::a_key_runs_no_more_than_its_limit_and_lets_others_pass";
+    QueueLimitIgnored: "rule 21: more jobs of a queue are granted than may run",
+        "engine::tests::limited::a_queue_runs_no_more_than_its_limit_with_and_without_keys";
+    FreedSlotIsSilent: "C13: a job that ends does not wake who waits for its slot",
+        "engine::tests::limited::the_end_of_a_job_wakes_who_waits_for_its_slot";
+    TokenComesSilently: "C13: a token that comes back wakes nobody",
+        "engine::tests::limited::a_token_wakes_who_waits_for_it_to_the_moment";
+    BucketTrustsTheClock: "rule 16: a bucket waits for a clock that was set back",
+        "engine::limits::tests::rule_16_a_clock_that_goes_back_by_a_year_costs_an_empty_bucket_at_most";
+    KindPauseIgnored: "a job of a paused kind is handed out",
+        "engine::tests::reach::a_paused_kind_is_parked_when_it_is_reached_and_comes_back_in_its_place";
     PoolLeaseExpires: "rule 13: a lease of the pool runs out",
         "engine::tests::rules::rule_13_extending_a_lease_of_the_pool_does_not_make_it_expire";
     AttemptFromZero: "C7: attempts are numbered from 0",
@@ -479,6 +491,8 @@ faults! {
         "worker::tests::ending::stopping_waits_for_the_job_that_runs_and_starts_no_other";
     ShutdownReleasesNothing: "the end of the last handle does not give back what runs",
         "worker::tests::ending::the_end_of_the_last_handle_gives_back_what_still_runs_and_its_outcome_counts_for_nothing";
+    WeightsIgnored: "a pool serves its queues evenly, whatever their weights",
+        "worker::order::tests::shares_are_as_the_weights_say_whatever_the_size_of_a_claim";
     PoolForgetsLastAck: "a thread that ends has not seen its acks reach the disk",
         "worker::tests::ending::stopping_waits_for_the_job_that_runs_and_starts_no_other";
     PanicIsSuccess: "a handler that panics completes its job",

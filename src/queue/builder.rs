@@ -188,6 +188,12 @@ impl<On> JobBuilder<On> {
         self.set(|job| job.timeout = Some(timeout))
     }
 
+    /// The key its queue's [`Limits`](crate::Limits) by key count it under: a tenant, a provider. At most
+    /// [`KEY_BYTES_MAX`](crate::limits::KEY_BYTES_MAX) bytes, no control characters. Default: none.
+    pub fn limit_key(self, key: impl Into<String>) -> Self {
+        self.set(|job| job.limit_key = Some(key.into()))
+    }
+
     /// Durable, but no worker gets it before [`Backlog::confirm`] says so; [`Backlog::discard`] ends it. For work that
     /// another store must agree to first: enqueue held, commit there, confirm. Default: not held.
     pub fn hold(self) -> Self {
@@ -227,6 +233,7 @@ impl<On> JobBuilder<On> {
         check::tags(&job.tags)?;
         check::metadata(&job.metadata)?;
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
+        job.limit_key.as_deref().map_or(Ok(()), check::limit_key)?;
         let now = || Millis::not_before(clock.now());
         job.run_at = match self.when {
             When::Now => None,

@@ -54,6 +54,10 @@ pub(super) fn metadata(pairs: &[(String, String)]) -> Result<()> {
     pairs.iter().try_for_each(|(key, _)| written("metadata key", key, KEY_BYTES_MAX))
 }
 
+pub(super) fn limit_key(text: &str) -> Result<()> {
+    written("limit key", text, KEY_BYTES_MAX)
+}
+
 pub(super) fn max_attempts(n: u32) -> Result<()> {
     if n == 0 || n > ATTEMPTS_MAX {
         return Err(Error::invalid(format!("max_attempts={n} is out of range; give 1 to {ATTEMPTS_MAX}")));

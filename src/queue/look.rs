@@ -5,7 +5,7 @@ use std::io;
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::list::Filter;
-use crate::engine::{Cancelled, Confirmed, Counts, JobInfo, Requeued, Source, Status};
+use crate::engine::{Cancelled, Confirmed, Counts, JobInfo, Limits, Requeued, Source, Status};
 use crate::error::Result;
 use crate::ids::JobId;
 
@@ -105,6 +105,38 @@ impl Backlog {
     pub fn resume(&self, queue: &str) -> Result<()> {
         check::name(NameOf::Queue, queue)?;
         self.shared.engine.wait(self.shared.engine.resume(queue)?)
+    }
+
+    /// Hands out no more jobs of this kind, in whatever queue, over restarts too: one that is reached stands parked
+    /// with the reason, its attempt not spent. For an incident: everything else goes on. Returns once that is on disk.
+    /// Errors as [`pause`](Self::pause).
+    pub fn pause_kind(&self, kind: &str) -> Result<()> {
+        check::name(NameOf::Kind, kind)?;
+        self.shared.engine.wait(self.shared.engine.pause_kind(kind)?)
+    }
+
+    /// Undoes [`pause_kind`](Self::pause_kind): parked jobs of this kind are ready again, in their old places. Errors as
+    /// [`pause`](Self::pause).
+    pub fn resume_kind(&self, kind: &str) -> Result<()> {
+        check::name(NameOf::Kind, kind)?;
+        self.shared.engine.wait(self.shared.engine.resume_kind(kind)?)
+    }
+
+    /// Limits how much of a queue runs at a time and starts in a time, from now on and for every claim, by pools and by
+    /// hand. What runs beyond a new limit goes on.
+    ///
+    /// Limits are the program's, like its handlers: state them after each open, before the workers start. What they
+    /// count lives in the log, so a crash leaves no slot taken and no bucket full that was empty. Errors: `Invalid`.
+    pub fn limit(&self, queue: &str, limits: Limits) -> Result<()> {
+        check::name(NameOf::Queue, queue)?;
+        limits.check()?;
+        self.shared.engine.set_limits(queue, limits);
+        Ok(())
+    }
+
+    /// The kinds that are paused, sorted.
+    pub fn paused_kinds(&self) -> Vec<String> {
+        self.shared.engine.paused_kinds()
     }
 
     /// The queues that are paused, sorted.

@@ -12,6 +12,7 @@ use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
 use super::layers::{Ended, Layers, Run, States};
 use super::notes::Progress;
+use super::order::Order;
 use super::outcome::IntoOutcome;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
@@ -74,6 +75,8 @@ pub struct WorkersBuilder {
     /// An error: there is no such executor.
     spawn: Option<Result<Spawn>>,
     queues: Vec<String>,
+    /// Of the queues, where they are not in strict order.
+    weights: Option<Vec<u32>>,
     concurrency: Option<usize>,
     grace: Duration,
     on_poison: Option<OnPoison>,
@@ -94,6 +97,7 @@ impl WorkersBuilder {
             states: States::default(),
             spawn: None,
             queues: Vec::new(),
+            weights: None,
             concurrency: None,
             grace: Duration::from_secs(25),
             on_poison: None,
@@ -269,6 +273,16 @@ impl WorkersBuilder {
     /// queue, by name.
     pub fn queues<Q: Into<String>>(mut self, names: impl IntoIterator<Item = Q>) -> Self {
         self.queues = names.into_iter().map(Into::into).collect();
+        self.weights = None;
+        self
+    }
+
+    /// The queues to claim from, by weight, at least 1 each: while all of them have jobs ready, of four jobs of
+    /// `[("critical", 3), ("low", 1)]` three are critical ones. Where one has none the others have its share.
+    pub fn weighted_queues<Q: Into<String>>(mut self, weights: impl IntoIterator<Item = (Q, u32)>) -> Self {
+        let (queues, weights) = weights.into_iter().map(|(queue, weight)| (queue.into(), weight)).unzip();
+        self.queues = queues;
+        self.weights = Some(weights);
         self
     }
 
@@ -288,7 +302,7 @@ impl WorkersBuilder {
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
-    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a concurrency out of range, or no tokio
+    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a weight of zero, a concurrency out of range, or no tokio
     /// runtime. `Io`: the
     /// system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
     pub fn start(self) -> Result<Workers> {
@@ -325,13 +339,25 @@ impl WorkersBuilder {
         if handlers.is_empty() {
             return Err(Error::invalid("workers without a handler would park every job; give them one with handle()"));
         }
+        let order = match self.weights {
+            None => Order::Strict(self.queues),
+            Some(weights) => {
+                let shares: Vec<(String, u32)> = self.queues.into_iter().zip(weights).collect();
+                if let Some((queue, _)) = shares.iter().find(|(_, weight)| *weight == 0) {
+                    return Err(Error::invalid(format!(
+                        "weight=0 for queue {queue:?}; give at least 1, or leave it out"
+                    )));
+                }
+                Order::weighted(shares)
+            }
+        };
         handlers.spawn = self.spawn.transpose()?;
         Ok(Pool::new(Parts {
             store: self.store,
             handlers,
             layers: self.layers,
             states: Arc::new(self.states),
-            queues: self.queues,
+            order,
             policy: self.on_poison,
             exit: self.exit,
         }))

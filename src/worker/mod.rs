@@ -17,6 +17,7 @@ mod failure;
 mod handlers;
 mod layers;
 mod notes;
+mod order;
 mod outcome;
 mod pool;
 mod signals;

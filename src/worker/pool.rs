@@ -25,6 +25,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
+use super::order::Order;
 use super::tasks::Limit;
 use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
@@ -45,7 +46,7 @@ pub(super) struct Parts {
     pub(super) handlers: Handlers,
     pub(super) layers: Layers,
     pub(super) states: Arc<States>,
-    pub(super) queues: Vec<String>,
+    pub(super) order: Order,
     pub(super) policy: Option<OnPoison>,
     pub(super) exit: fn(i32),
 }
@@ -55,7 +56,7 @@ pub(super) struct Pool {
     handlers: Handlers,
     layers: Layers,
     states: Arc<States>,
-    queues: Vec<String>,
+    order: Order,
     /// What `State::stopping` says, for those who must not take the lock.
     stopping: AtomicBool,
     flagged: Arc<AtomicBool>,
@@ -107,13 +108,13 @@ impl State {
 
 impl Pool {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { store, handlers, layers, states, queues, policy, exit } = parts;
+        let Parts { store, handlers, layers, states, order, policy, exit } = parts;
         Self {
             store,
             handlers,
             layers,
             states,
-            queues,
+            order,
             stopping: AtomicBool::new(false),
             flagged: Arc::new(AtomicBool::new(false)),
             state: Mutex::new(State { policy, ..State::default() }),
@@ -201,11 +202,18 @@ impl Pool {
     }
 
     fn fetch(&self, n: usize, mark: &mut Option<Ticket>) -> Result<Vec<Grant>> {
-        let grants = self.store.claim_many(&self.queues, n)?;
+        let queues = self.order.next();
+        let grants = self.take(&queues, n)?;
         if grants.is_empty() {
             self.see_through(mark)?;
-            self.store.wait_for_work(&self.queues, &|| self.stopping.load(Ordering::SeqCst))?;
+            self.store.wait_for_work(&queues, &|| self.stopping.load(Ordering::SeqCst))?;
         }
+        Ok(grants)
+    }
+
+    fn take(&self, queues: &[String], n: usize) -> Result<Vec<Grant>> {
+        let grants = self.store.claim_many(queues, n)?;
+        self.order.granted(queues, &grants);
         Ok(grants)
     }
 

@@ -139,6 +139,29 @@ fn rule_22_a_key_for_a_period_keeps_others_out_until_its_end_also_in_later_proce
     assert_eq!(try_add(&later, keyed(hour)), (second, false), "while it lives, longer");
 }
 
+#[test]
+fn a_paused_kind_is_parked_when_it_is_reached_and_comes_back_in_its_place() {
+    let world = World::new(8);
+    let engine = world.open();
+    let other = |args: &str| NewJob { kind: "other".into(), ..job(args) };
+    let (first, second) = (engine.add(job("first")), engine.add(other("second")));
+    engine.pause_kind("count").unwrap();
+    assert_eq!(engine.take_some(9).iter().map(|grant| grant.id).collect::<Vec<_>>(), [second]);
+    engine.add(job("third"));
+    drop(engine);
+    let crashed = world.crashed(CrashMode::KeepAll);
+    let later = crashed.open();
+    assert_eq!(later.paused_kinds(), ["count"]);
+    assert_eq!(later.take().map(|grant| grant.id), Some(second), "also in the next process");
+    assert!(later.take().is_none());
+    assert_eq!(later.counts().total().parked, 2);
+    later.resume_kind("count").unwrap();
+    let grant = later.take().unwrap();
+    assert_eq!((grant.id, grant.attempt), (first, 1), "no attempt was spent");
+    assert!(later.paused_kinds().is_empty());
+    later.check_books().unwrap();
+}
+
 fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
     let wait = any_wait(rng);
     match rng.u8(..8) {

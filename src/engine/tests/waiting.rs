@@ -17,7 +17,7 @@ use super::world::{SEGMENT_BYTES, Verbs, World, at, job, nack};
 /// Longer than any of this takes; who is not back by then was forgotten.
 const LONG: Duration = Duration::from_secs(20);
 
-fn open(world: &World) -> Engine {
+pub(super) fn open(world: &World) -> Engine {
     let settings = Settings { segment_bytes: SEGMENT_BYTES, lock_wait: Duration::ZERO, ..Settings::default() };
     Engine::open(Doors { drive: Drive::Threads, ..world.doors() }, settings).unwrap()
 }

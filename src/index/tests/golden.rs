@@ -31,7 +31,7 @@ fn sample() -> Index {
     index.set_unique(1 << 120 | 0xabcd, JobId(1002));
     index.set_cell(1, b"queue", Some(b"on"), None, place(50));
     index.set_cell(9, &7_u64.to_be_bytes(), Some(&[5; 300]), Some(Millis(1_800_000_000_000)), place(51));
-    assert_eq!(index.find_lane("b"), Some(LaneId(1)));
+    assert_eq!(index.lane_name(LaneId(1)), "b");
     index
 }
 

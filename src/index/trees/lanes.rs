@@ -25,6 +25,9 @@ struct Lane {
     name: Arc<str>,
     counts: [u64; 6],
     dirty: bool,
+    /// It has a limit key: who grants wants to hear of its changes.
+    keyed: bool,
+    touched: bool,
 }
 
 /// See the module.
@@ -33,6 +36,7 @@ pub(in crate::index) struct Lanes {
     by_number: Vec<Lane>,
     by_name: HashMap<Arc<str>, LaneId>,
     dirty: Vec<LaneId>,
+    touched: Vec<LaneId>,
     totals: [u64; 6],
     asked_last: u32,
 }
@@ -55,7 +59,13 @@ impl Lanes {
         // Four billion lane names do not fit the memory of the machines this runs on.
         let lane = LaneId(u32::try_from(self.by_number.len()).unwrap_or(u32::MAX));
         let name: Arc<str> = name.into();
-        self.by_number.push(Lane { name: Arc::clone(&name), counts: [0; 6], dirty: true });
+        self.by_number.push(Lane {
+            keyed: name.contains('\0'),
+            name: Arc::clone(&name),
+            counts: [0; 6],
+            dirty: true,
+            touched: false,
+        });
         self.by_name.insert(name, lane);
         self.dirty.push(lane);
         lane
@@ -63,10 +73,6 @@ impl Lanes {
 
     pub(in crate::index) fn len(&self) -> usize {
         self.by_number.len()
-    }
-
-    pub(in crate::index) fn find(&self, name: &str) -> Option<LaneId> {
-        self.by_name.get(name).copied()
     }
 
     pub(in crate::index) fn name(&self, lane: LaneId) -> Option<&str> {
@@ -102,6 +108,21 @@ impl Lanes {
             entry.dirty = true;
             self.dirty.push(lane);
         }
+        if entry.keyed && !entry.touched {
+            entry.touched = true;
+            self.touched.push(lane);
+        }
+    }
+
+    /// Lanes with a limit key whose counts have changed since the last call.
+    pub(in crate::index) fn take_touched(&mut self) -> Vec<LaneId> {
+        let touched = std::mem::take(&mut self.touched);
+        for lane in &touched {
+            if let Some(lane) = self.by_number.get_mut(lane.0 as usize) {
+                lane.touched = false;
+            }
+        }
+        touched
     }
 
     #[inline]

@@ -14,7 +14,7 @@ impl Pool {
         self.store.unpark(&|kind| self.handlers.knows(kind))?;
         let (mut mark, mut ran) = (None, 0);
         loop {
-            while let Some(grant) = self.store.claim_many(&self.queues, 1)?.pop() {
+            while let Some(grant) = self.take(&self.order.next(), 1)?.pop() {
                 let grant = Arc::new(grant);
                 self.state.lock().running.insert(0, Arc::clone(&grant));
                 mark = self.run(0, &grant).or(mark);
