@@ -103,7 +103,7 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, Limits, OnConflict,
+    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, Limits, OnConflict,
     QueueCounts, RecoveryReport, Requeued, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};

@@ -31,6 +31,10 @@ pub struct JobInfo {
     pub created_at: SystemTime,
     /// When it becomes ready; only while scheduled.
     pub run_at: Option<SystemTime>,
+    /// From when on it is not started any more.
+    pub expires_at: Option<SystemTime>,
+    /// The key its queue's limits by key count it under.
+    pub limit_key: Option<String>,
     /// Attempts spent so far; a running one is not spent yet.
     pub attempts: u32,
     /// Attempts it may spend.
@@ -64,6 +68,8 @@ impl JobInfo {
                 JobState::Scheduled { run_at } => Some(run_at.to_system()),
                 _ => None,
             },
+            expires_at: envelope.expires_at.map(Millis::to_system),
+            limit_key: envelope.limit_key.clone(),
             attempts: envelope.attempts,
             max_attempts: envelope.max_attempts,
             crashes: envelope.crashes,
@@ -180,13 +186,13 @@ pub(crate) trait Source {
     /// A cell's value and until when it counts.
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>>;
 
-    /// Live jobs by id, those after `after`, at most `limit`; of one queue and one state if asked.
+    /// Live jobs by id, those after `after` that are `wanted`, at most `limit`; of one state if asked.
     fn list(
         &self,
-        queue: Option<&str>,
         phase: Option<Phase>,
         after: Option<JobId>,
         limit: usize,
+        wanted: &dyn Fn(&JobInfo) -> bool,
     ) -> Result<Vec<JobInfo>> {
         let mut found = Vec::new();
         let mut from = after.map_or(Some(JobId(0)), next_id);
@@ -198,9 +204,8 @@ pub(crate) trait Source {
             for id in ids {
                 let Some((envelope, _)) = self.job(id)? else { continue };
                 let info = JobInfo::new(id, &envelope);
-                let wanted =
-                    queue.is_none_or(|queue| queue == info.queue) && phase.is_none_or(|phase| phase == info.phase);
-                if wanted && found.len() < limit {
+                let in_phase = phase.is_none_or(|phase| phase == info.phase);
+                if in_phase && found.len() < limit && wanted(&info) {
                     found.push(info);
                 }
             }

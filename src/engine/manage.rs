@@ -1,11 +1,12 @@
-//! What an operator does to a job or a queue by name: cancel, requeue, confirm, discard, pause, resume.
+//! What an operator does to a job or a queue by name: cancel, requeue, confirm, discard, move, reschedule,
+//! pause, resume, limit.
 //!
 //! # Invariants
 //! * The job's record is read outside the lock; under it the place is compared again (rule 9).
 //! * "Already so" answers carry a ticket too: they wait for the staged state they looked at (rule 6).
 
 use crate::error::Result;
-use crate::ids::{JobId, Phase, Token};
+use crate::ids::{JobId, Millis, Phase, Token};
 use crate::job::{CellRecord, Envelope, Event, Record, namespace};
 use crate::log::Class;
 
@@ -57,6 +58,18 @@ pub enum Confirmed {
     NotLive,
 }
 
+/// What became of a change of a waiting job: another time, queue or priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// It stands so now.
+    Done,
+    /// It is in this state, in which that cannot be changed: nothing was.
+    Refused(Phase),
+    /// There is no such live job: it ended before, or its id was never given.
+    NotLive,
+}
+
 /// How a change by id went.
 enum Answer {
     Changed(Phase),
@@ -97,6 +110,27 @@ impl Core {
     /// Ends a held job.
     pub(crate) fn discard(&self, id: JobId) -> Result<(Confirmed, Ticket)> {
         self.end_hold(id, &Event::Discard)
+    }
+
+    /// Puts a job that does not run into another queue, gives it another priority, or both.
+    pub(crate) fn move_to(&self, id: JobId, queue: Option<&str>, priority: Option<i16>) -> Result<(Changed, Ticket)> {
+        let now = self.clock.now_ms();
+        self.change_waiting(id, &Event::Move { queue: queue.map(str::to_owned), priority, now })
+    }
+
+    /// Moves the time of a scheduled or ready job.
+    pub(crate) fn reschedule(&self, id: JobId, run_at: Millis) -> Result<(Changed, Ticket)> {
+        self.change_waiting(id, &Event::Reschedule { run_at, now: self.clock.now_ms() })
+    }
+
+    fn change_waiting(&self, id: JobId, event: &Event) -> Result<(Changed, Ticket)> {
+        let (answer, ticket) = self.change_by_id(id, event)?;
+        let changed = match answer {
+            Answer::Changed(_) => Changed::Done,
+            Answer::Refused(phase) => Changed::Refused(phase),
+            Answer::Duplicate(_) | Answer::NotLive => Changed::NotLive,
+        };
+        Ok((changed, ticket))
     }
 
     fn end_hold(&self, id: JobId, event: &Event) -> Result<(Confirmed, Ticket)> {

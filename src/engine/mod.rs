@@ -75,7 +75,7 @@ pub(crate) use enqueue::{NewJob, UniqueRule};
 pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
-pub use manage::{Cancelled, Confirmed, Requeued};
+pub use manage::{Cancelled, Changed, Confirmed, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};

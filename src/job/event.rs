@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Prune,
     /// Its `run_at` is moved, while it waits.
     Reschedule { run_at: Millis, now: Millis },
+    /// It is put into another queue, or given another priority, in the state it has.
+    Move { queue: Option<String>, priority: Option<i16>, now: Millis },
 }
 
 impl Event {
@@ -69,6 +71,7 @@ impl Event {
             Self::Expire => "expire",
             Self::Prune => "prune",
             Self::Reschedule { .. } => "reschedule",
+            Self::Move { .. } => "move",
         }
     }
 }

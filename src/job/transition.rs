@@ -39,6 +39,7 @@
 //! expire         !expired         !expired         !expired         -                           -           -
 //! prune          -                -                -                -                           !pruned     -
 //! reschedule     -                ready/scheduled  ready/scheduled  -                           -           -
+//! move           held             scheduled        ready            -                           dead        parked
 //! ```
 //!
 //! # Invariants
@@ -62,11 +63,21 @@ const YIELD_WAIT_MIN: Duration = Duration::from_secs(1);
 /// What becomes of `job` when `event` happens to it.
 pub(crate) fn next(job: &Envelope, event: &Event) -> Next {
     match job.state.phase() {
+        phase if phase != Phase::InFlight && matches!(event, Event::Move { .. }) => moved(job.clone(), event),
         Phase::Held => held(job, event),
         Phase::Scheduled | Phase::Ready => waiting(job, event),
         Phase::InFlight => in_flight(job, event),
         Phase::Dead | Phase::Parked => set_aside(job, event),
     }
+}
+
+fn moved(mut job: Envelope, event: &Event) -> Next {
+    let Event::Move { queue, priority, now } = event else { return refused(&job, event) };
+    if let Some(queue) = queue {
+        job.queue.clone_from(queue);
+    }
+    job.priority = priority.unwrap_or(job.priority);
+    stands(job, *now)
 }
 
 fn held(job: &Envelope, event: &Event) -> Next {

@@ -1,13 +1,14 @@
 //! The verbs that look at jobs, and those that change one from outside.
 
 use std::io;
+use std::time::SystemTime;
 
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::list::Filter;
-use crate::engine::{Cancelled, Confirmed, Counts, JobInfo, Limits, Requeued, Source, Status};
+use crate::engine::{Cancelled, Changed, Confirmed, Counts, JobInfo, Limits, Requeued, Source, Status};
 use crate::error::Result;
-use crate::ids::JobId;
+use crate::ids::{JobId, Millis};
 
 impl Backlog {
     /// What is known of a job: live with everything about it, finished, lost, or never given out.
@@ -35,12 +36,13 @@ impl Backlog {
         self.shared.engine.counts()
     }
 
-    /// Live jobs in the order of their ids, one page of them. Reads each job shown.
+    /// Live jobs in the order of their ids, one page of them. Reads each job that is in the state asked for, until the page
+    /// is full.
     ///
     /// # Errors
     /// As [`inspect`](Self::inspect).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
-        self.shared.engine.list(filter.queue.as_deref(), filter.phase, filter.after, filter.limit)
+        self.shared.engine.list(filter.phase, filter.after, filter.limit, &|job| filter.fits(job))
     }
 
     /// Cancels a job; returns once that is on disk. One that waits is gone. One that runs is asked to stop: its
@@ -87,6 +89,41 @@ impl Backlog {
     /// Ends a held job without running it. Returns once that is on disk. Errors as [`cancel`](Self::cancel).
     pub fn discard(&self, id: JobId) -> Result<Confirmed> {
         let (answer, ticket) = self.shared.engine.discard(id)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Puts a job that does not run into another queue, in the state and with the age it has. Returns once that is on
+    /// disk. Errors as [`pause`](Self::pause).
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Changed, Codec};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let id = backlog.enqueue_raw("import", b"{}".to_vec(), Codec::Json)?.id;
+    /// assert_eq!(backlog.move_to(id, "slow")?, Changed::Done);
+    /// assert_eq!(backlog.set_priority(id, -5)?, Changed::Done);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn move_to(&self, id: JobId, queue: &str) -> Result<Changed> {
+        check::name(NameOf::Queue, queue)?;
+        let (answer, ticket) = self.shared.engine.move_to(id, Some(queue), None)?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Gives a job that does not run another priority. Returns once that is on disk. Errors as
+    /// [`cancel`](Self::cancel).
+    pub fn set_priority(&self, id: JobId, priority: i16) -> Result<Changed> {
+        let (answer, ticket) = self.shared.engine.move_to(id, None, Some(priority))?;
+        self.shared.engine.wait(ticket)?;
+        Ok(answer)
+    }
+
+    /// Moves a scheduled or ready job to another time; one that has come makes it ready. Returns once that is on disk.
+    /// Errors as [`cancel`](Self::cancel).
+    pub fn reschedule(&self, id: JobId, time: SystemTime) -> Result<Changed> {
+        let (answer, ticket) = self.shared.engine.reschedule(id, Millis::not_before(time))?;
         self.shared.engine.wait(ticket)?;
         Ok(answer)
     }

@@ -1,6 +1,8 @@
 //! Looking at jobs, pausing queues.
 
-use backlog::{Backlog, ErrorKind, Filter, JobId, Phase, Status};
+use std::time::{Duration, SystemTime};
+
+use backlog::{Backlog, Changed, Codec, ErrorKind, Filter, JobId, Phase, Status};
 
 use crate::{home, letter, live};
 
@@ -130,4 +132,46 @@ fn a_sound_directory_verifies_while_it_is_used_and_from_outside() {
     look.dump(&mut out).unwrap();
     assert_eq!(look.list(&Filter::new()).unwrap().len(), 1);
     assert!(String::from_utf8(out).unwrap().contains("Bob"));
+}
+
+#[test]
+fn a_listing_is_searched_by_kind_tag_error_and_time() {
+    let home = home();
+    let (backlog, clock) = home.open_with_clock();
+    backlog.job(&letter("first")).tag("vip").enqueue().unwrap();
+    clock.advance(Duration::from_secs(60));
+    let later = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.wall_ms());
+    let failed = backlog.job(&letter("second")).priority(1).max_attempts(1).enqueue().unwrap().id;
+    backlog.queue("default").claim().unwrap().unwrap().nack("timeout: no answer").unwrap();
+    let parcel = backlog.enqueue_raw("parcel", b"{}".to_vec(), Codec::Json).unwrap().id;
+    let found = |filter: Filter| backlog.list(&filter).unwrap().iter().map(|job| job.id.0).collect::<Vec<_>>();
+    assert_eq!(found(Filter::new()).len(), 3);
+    assert_eq!(found(Filter::new().kind("parcel")), [parcel.0]);
+    assert_eq!(found(Filter::new().tag("vip").before(later)).len(), 1);
+    assert_eq!(found(Filter::new().since(later)), [failed.0, parcel.0]);
+    assert_eq!(found(Filter::new().error("timeout").phase(Phase::Dead)), [failed.0]);
+    assert!(found(Filter::new().error("never said")).is_empty());
+}
+
+#[test]
+fn a_waiting_job_is_moved_to_another_queue_priority_and_time_over_restarts_too() {
+    let home = home();
+    let (backlog, clock) = home.open_with_clock();
+    let [first, second] = ["a", "b"].map(|text| backlog.enqueue(&letter(text)).unwrap().id);
+    assert_eq!(backlog.move_to(second, "slow").unwrap(), Changed::Done);
+    assert_eq!(backlog.set_priority(second, 7).unwrap(), Changed::Done);
+    let hour = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.wall_ms() + 3_600_000);
+    assert_eq!(backlog.reschedule(first, hour).unwrap(), Changed::Done);
+    backlog.close().unwrap();
+    let (backlog, clock) = home.open_with_clock();
+    let job = live(&backlog, second);
+    assert_eq!((job.queue.as_str(), job.priority, job.phase), ("slow", 7, Phase::Ready));
+    let lease = backlog.queue("slow").claim().unwrap().unwrap();
+    assert_eq!(backlog.move_to(second, "default").unwrap(), Changed::Refused(Phase::InFlight));
+    lease.ack().unwrap();
+    assert!(backlog.queue("default").claim().unwrap().is_none(), "its hour has not come");
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(backlog.queue("default").claim_timeout(crate::LONG).unwrap().unwrap().id(), first);
+    assert_eq!(backlog.set_priority(second, 1).unwrap(), Changed::NotLive);
+    assert!(backlog.move_to(first, "").is_err());
 }

@@ -65,6 +65,8 @@ fn events() -> Vec<Event> {
         Event::Prune,
         Event::Reschedule { run_at: soon, now },
         Event::Reschedule { run_at: Millis(1), now },
+        Event::Move { queue: Some("other".to_owned()), priority: None, now },
+        Event::Move { queue: None, priority: Some(-3), now },
     ];
     all
 }
@@ -100,7 +102,7 @@ fn the_transition_function_is_the_table_drawn_above_it() {
             assert!(unseen.is_empty(), "event={name} state={phase} never gave {unseen:?}");
         }
     }
-    assert_eq!(table.len(), 18, "a new event needs a row, and a place in `events`");
+    assert_eq!(table.len(), 19, "a new event needs a row, and a place in `events`");
     let undrawn: Vec<_> =
         events().iter().map(Event::name).filter(|name| !table.iter().any(|(n, _)| n == name)).collect();
     assert!(undrawn.is_empty(), "events without a row: {undrawn:?}");
@@ -123,8 +125,16 @@ fn a_transition_never_touches_what_the_job_asked_for() {
             let job = Envelope { priority: 7, tags: vec!["vip".to_owned()], group: Some(9), ..job };
             for event in events() {
                 let Next::Stands(after) = next(&job, &event) else { continue };
+                let (queue, priority) = match &event {
+                    Event::Move { queue, priority, .. } => (queue.clone(), *priority),
+                    _ => (None, None),
+                };
+                assert_eq!(after.queue, queue.unwrap_or_else(|| job.queue.clone()));
+                assert_eq!(after.priority, priority.unwrap_or(job.priority));
                 let moved = matches!(event, Event::Reschedule { .. });
                 let restored = Envelope {
+                    queue: job.queue.clone(),
+                    priority: job.priority,
                     state: job.state,
                     changed_at: job.changed_at,
                     attempts: job.attempts,
