@@ -110,8 +110,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
 pub use queue::{
-    Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
-    StaleLease, Unique,
+    Backlog, Claiming, Detached, Ending, Filter, Job, JobBuilder, Lease, LeaseError, Options, Pending, Queue, ReadOnly,
+    Receipt, StaleLease, Unique,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,

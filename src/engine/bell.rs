@@ -3,6 +3,8 @@
 //! # Invariants
 //! * News is counted: whoever read the count before looking cannot miss what came after it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
@@ -11,6 +13,7 @@ use crate::sync::{Condvar, Mutex};
 struct News {
     rung: u64,
     sleepers: usize,
+    wakers: Vec<Waker>,
 }
 
 /// A counted condition variable.
@@ -31,6 +34,23 @@ impl Bell {
         news.rung = news.rung.wrapping_add(planted!(LostWakeUp, u64::from(news.sleepers > 0), 1));
         if news.sleepers > 0 {
             self.bell.notify_all();
+        }
+        if news.wakers.is_empty() || planted!(BellForgetsTasks) {
+            return;
+        }
+        let wakers = std::mem::take(&mut news.wakers);
+        drop(news);
+        for waker in wakers {
+            // The caller's code: its panic must not end whoever rings. Its own executor reports it.
+            drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+        }
+    }
+
+    /// Wakes this task at the next news; ask before looking.
+    pub(crate) fn wake_next(&self, waker: &Waker) {
+        let mut news = self.news.lock();
+        if !news.wakers.iter().any(|other| other.will_wake(waker)) {
+            news.wakers.push(waker.clone());
         }
     }
 

@@ -8,6 +8,7 @@
 //!   crashes runs alone first (rule 11).
 //! * What was granted reaches somebody: a job that could not be read just now is handed out by a later claim.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
@@ -259,6 +260,11 @@ impl Core {
     /// Everybody who waits for work looks whether to give up.
     pub(crate) fn nudge(&self) {
         self.work.ring();
+    }
+
+    /// Wakes this task when a job may be ready; ask before looking.
+    pub(crate) fn wake_at_work(&self, waker: &Waker) {
+        self.work.wake_next(waker);
     }
 
     pub(super) fn wake_work(&self) {

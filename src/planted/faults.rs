@@ -463,6 +463,8 @@ faults! {
         "index::tests::sled::a_lock_held_too_long_puts_the_folder_aside";
     PriorityTurnedRound: "C5: low priorities come first",
         "engine::tests::invariants::c5_a_higher_priority_is_granted_first_whenever_it_came";
+    BellForgetsTasks: "C13: a task that waits for work is not woken",
+        "queue::tests::a_task_that_waits_for_a_job_is_woken_when_one_comes";
     LostWakeUp: "rule 8: news that comes before the sleep is lost",
         "engine::tests::waiting::a_bell_that_rings_while_nobody_sleeps_is_heard_by_who_looked_before";
     NotReleasedBehindABatch: "a written job behind one that waits for its sync does not wake claimers",

@@ -8,7 +8,7 @@ use super::args::encode_args;
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::job::Job;
-use super::pending::Enqueueing;
+use super::pending::Pending;
 use super::unique::Unique;
 use crate::clock::Clock;
 use crate::engine::NewJob;
@@ -103,7 +103,7 @@ impl<'b> JobBuilder<&'b Backlog> {
 
     /// Enqueues the job now; the future tells when it has reached its durability, on any executor. Dropping the
     /// future gives up the news, not the job. Errors as [`enqueue`](Self::enqueue), told by the future.
-    pub fn enqueue_async(self) -> Enqueueing {
+    pub fn enqueue_async(self) -> Pending<Enqueued> {
         let on = self.on;
         on.start_one(self)
     }

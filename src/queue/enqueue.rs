@@ -8,7 +8,7 @@ use super::backlog::Backlog;
 use super::builder::JobBuilder;
 use super::check;
 use super::job::Job;
-use super::pending::Enqueueing;
+use super::pending::Pending;
 use crate::engine::Ticket;
 use crate::engine::{Durability, Enqueued};
 use crate::error::Result;
@@ -65,6 +65,12 @@ impl Backlog {
     /// Enqueues jobs of any kinds, each with what it asks for, in one commit: all or none, in this order. Synced if
     /// any of them asks for it. Limits and errors as [`enqueue_many`](Self::enqueue_many).
     pub fn enqueue_all<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Vec<Enqueued>> {
+        let Some((accepted, ticket)) = self.stage_all(jobs)? else { return Ok(Vec::new()) };
+        self.shared.engine.wait(ticket)?;
+        Ok(accepted)
+    }
+
+    fn stage_all<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Option<(Vec<Enqueued>, Ticket)>> {
         let mut level = Durability::Buffered;
         let mut bytes = 0_usize;
         let (clock, limits) = (&*self.shared.clock, self.shared.engine.limits());
@@ -79,11 +85,9 @@ impl Backlog {
         });
         let prepared = self.shared.engine.prepare_all(jobs)?;
         if prepared.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let (accepted, ticket) = self.shared.engine.accept(prepared, level)?;
-        self.shared.engine.wait(ticket)?;
-        Ok(accepted)
+        self.shared.engine.accept(prepared, level).map(Some)
     }
 
     /// Enqueues a job of `kind` whose args are these bytes, written in `codec`. Nobody looks at the bytes here: a
@@ -102,8 +106,25 @@ impl Backlog {
     }
 
     /// Enqueues a job now; the future tells when it is on disk. See [`JobBuilder::enqueue_async`].
-    pub fn enqueue_async<J: Job + Serialize + ?Sized>(&self, job: &J) -> Enqueueing {
+    pub fn enqueue_async<J: Job + Serialize + ?Sized>(&self, job: &J) -> Pending<Enqueued> {
         self.job(job).enqueue_async()
+    }
+
+    /// As [`enqueue_many`](Self::enqueue_many), as a future: the jobs are staged when this returns.
+    pub fn enqueue_many_async<'j, J>(&self, jobs: impl IntoIterator<Item = &'j J>) -> Pending<Vec<Enqueued>>
+    where
+        J: Job + Serialize + ?Sized + 'j,
+    {
+        self.enqueue_all_async(jobs.into_iter().map(JobBuilder::new))
+    }
+
+    /// As [`enqueue_all`](Self::enqueue_all), as a future: the jobs are staged when this returns.
+    pub fn enqueue_all_async<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Pending<Vec<Enqueued>> {
+        match self.stage_all(jobs) {
+            Ok(None) => Pending::over(Ok(Vec::new())),
+            Ok(Some(done)) => Pending::new(&self.shared.engine, Ok(done)),
+            Err(e) => Pending::over(Err(e)),
+        }
     }
 
     /// A job with more to say than its type does: queue, priority, unique key, time, attempts, durability.
@@ -122,11 +143,8 @@ impl Backlog {
         Ok(accepted)
     }
 
-    pub(super) fn start_one<On>(&self, job: JobBuilder<On>) -> Enqueueing {
-        match self.stage_one(job) {
-            Ok((accepted, ticket)) => Enqueueing::waits(self.shared.engine.clone(), accepted, ticket),
-            Err(e) => Enqueueing::over(Err(e)),
-        }
+    pub(super) fn start_one<On>(&self, job: JobBuilder<On>) -> Pending<Enqueued> {
+        Pending::new(&self.shared.engine, self.stage_one(job))
     }
 
     fn stage_one<On>(&self, job: JobBuilder<On>) -> Result<(Enqueued, Ticket)> {

@@ -1,10 +1,12 @@
 //! One queue, claimed from by hand.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::lease::Lease;
+use super::pending::Claiming;
 use crate::engine::LeaseKind;
 use crate::engine::QueueCounts;
 use crate::error::Result;
@@ -85,6 +87,27 @@ impl Queue {
                 return self.claim();
             }
         }
+    }
+
+    /// Waits for a ready job and claims it, on any executor; nobody polls meanwhile. All else as [`claim`](Self::claim).
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Codec};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// # backlog.raw_job("letter", b"{}".to_vec(), Codec::Json).queue("mail").enqueue()?;
+    /// # smol::block_on(async {
+    /// let lease = backlog.queue("mail").claim_async().await?;
+    /// lease.ack_async().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn claim_async(&self) -> Claiming<'_> {
+        Claiming(self)
+    }
+
+    pub(super) fn wake_at_news(&self, waker: &Waker) {
+        self.backlog.shared.engine.wake_at_work(waker);
     }
 
     /// How many of its jobs stand in each state.

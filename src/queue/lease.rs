@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -10,9 +11,10 @@ use super::args::parse_args;
 use super::backlog::Shared;
 use super::builder::JobBuilder;
 use super::job::Job;
+use super::pending::Ending;
 use super::receipt::{LeaseError, Receipt, StaleLease};
 use crate::clock::Clock;
-use crate::engine::{Engine, Grant, Settle};
+use crate::engine::{Engine, Grant, Settle, Ticket};
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::{Codec, ErrorCause};
@@ -130,6 +132,42 @@ impl Lease {
         self.end(Settle::Bury(reason.into()))
     }
 
+    /// As [`ack`](Self::ack), as a future: the end is staged when this returns, the future tells when it is on disk.
+    pub fn ack_async(self) -> Ending {
+        self.end_async(Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() })
+    }
+
+    /// As [`ack_with`](Self::ack_with), as a future.
+    pub fn ack_with_async<On>(self, follow_ups: impl IntoIterator<Item = JobBuilder<On>>) -> Ending {
+        let limits = self.engine.limits();
+        let jobs = follow_ups.into_iter().map(|job| job.into_new_job(&*self.clock, limits)).collect();
+        match jobs {
+            Ok(follow_ups) => self.end_async(Settle::Ack { follow_ups, cells: Vec::new() }),
+            Err(error) => Ending::new(self, Err(error)),
+        }
+    }
+
+    /// As [`nack`](Self::nack), as a future.
+    pub fn nack_async(self, error: impl fmt::Display) -> Ending {
+        let how = self.failed(error.to_string(), ErrorCause::Failed, None);
+        self.end_async(how)
+    }
+
+    /// As [`release`](Self::release), as a future.
+    pub fn release_async(self) -> Ending {
+        self.end_async(Settle::Release)
+    }
+
+    /// As [`snooze`](Self::snooze), as a future.
+    pub fn snooze_async(self, delay: Duration) -> Ending {
+        self.end_async(Settle::Snooze(delay))
+    }
+
+    /// As [`bury`](Self::bury), as a future.
+    pub fn bury_async(self, reason: impl Into<String>) -> Ending {
+        self.end_async(Settle::Bury(reason.into()))
+    }
+
     /// The lease lasts this long from now, be that more or less than what was left of it. Nothing is written: after a
     /// crash the job is ready again at once, however long the lease would have lasted.
     ///
@@ -219,17 +257,31 @@ impl Lease {
         Settle::Nack { error, cause, retry_after, duration: Some(took) }
     }
 
-    fn end(mut self, how: Settle) -> Result<Receipt, LeaseError> {
+    fn end(self, how: Settle) -> Result<Receipt, LeaseError> {
         let reached = match self.engine.settle(&self.grant, how) {
-            Ok(Some(_)) if planted!(LeaseEndDoesNotWait) => Ok(Receipt::Accepted),
-            Ok(Some(ticket)) => self.engine.wait(ticket).map(|()| Receipt::Accepted),
-            Ok(None) => Ok(Receipt::Stale(self.stale())),
+            Ok(Some(_)) if planted!(LeaseEndDoesNotWait) => Ok(true),
+            Ok(Some(ticket)) => self.engine.wait(ticket).map(|()| true),
+            Ok(None) => Ok(false),
             Err(e) => Err(e),
         };
+        self.ended(reached)
+    }
+
+    fn end_async(self, how: Settle) -> Ending {
+        let staged = self.engine.settle(&self.grant, how);
+        Ending::new(self, staged)
+    }
+
+    pub(super) fn poll_wait(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.engine.poll_wait(ticket, cx)
+    }
+
+    /// The lease is over if its end is on disk (`true`), or was not its own to say (`false`).
+    pub(super) fn ended(mut self, reached: Result<bool>) -> Result<Receipt, LeaseError> {
         match reached {
-            Ok(receipt) => {
+            Ok(ours) => {
                 self.open = false;
-                Ok(receipt)
+                Ok(if ours { Receipt::Accepted } else { Receipt::Stale(self.stale()) })
             }
             Err(error) => Err(LeaseError::new(error, self)),
         }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
 use super::list::Filter;
+use super::pending::Pending;
 use crate::engine::{Cancelled, Changed, Confirmed, Counts, JobInfo, Limits, Requeued, Source, Status};
 use crate::error::Result;
 use crate::ids::{JobId, Millis};
@@ -58,12 +59,22 @@ impl Backlog {
         Ok(answer)
     }
 
+    /// As [`cancel`](Self::cancel), as a future.
+    pub fn cancel_async(&self, id: JobId) -> Pending<Cancelled> {
+        Pending::new(&self.shared.engine, self.shared.engine.cancel(id))
+    }
+
     /// Makes a dead, parked or scheduled job ready now, with all its attempts; its kept errors stay. Returns once that
     /// is on disk. Errors as [`cancel`](Self::cancel).
     pub fn requeue(&self, id: JobId) -> Result<Requeued> {
         let (answer, ticket) = self.shared.engine.requeue(id)?;
         self.shared.engine.wait(ticket)?;
         Ok(answer)
+    }
+
+    /// As [`requeue`](Self::requeue), as a future.
+    pub fn requeue_async(&self, id: JobId) -> Pending<Requeued> {
+        Pending::new(&self.shared.engine, self.shared.engine.requeue(id))
     }
 
     /// Lets go of a job that was enqueued with [`hold`](crate::JobBuilder::hold): it is ready, or scheduled if its time
@@ -86,11 +97,21 @@ impl Backlog {
         Ok(answer)
     }
 
+    /// As [`confirm`](Self::confirm), as a future.
+    pub fn confirm_async(&self, id: JobId) -> Pending<Confirmed> {
+        Pending::new(&self.shared.engine, self.shared.engine.confirm(id))
+    }
+
     /// Ends a held job without running it. Returns once that is on disk. Errors as [`cancel`](Self::cancel).
     pub fn discard(&self, id: JobId) -> Result<Confirmed> {
         let (answer, ticket) = self.shared.engine.discard(id)?;
         self.shared.engine.wait(ticket)?;
         Ok(answer)
+    }
+
+    /// As [`discard`](Self::discard), as a future.
+    pub fn discard_async(&self, id: JobId) -> Pending<Confirmed> {
+        Pending::new(&self.shared.engine, self.shared.engine.discard(id))
     }
 
     /// Puts a job that does not run into another queue, in the state and with the age it has. Returns once that is on

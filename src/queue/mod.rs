@@ -45,7 +45,7 @@ pub use list::Filter;
 pub use options::Options;
 #[cfg(feature = "testing")]
 pub use options::Parts;
-pub use pending::Enqueueing;
+pub use pending::{Claiming, Ending, Pending};
 pub use read_only::ReadOnly;
 pub use receipt::{LeaseError, Receipt, StaleLease};
 pub use unique::Unique;
