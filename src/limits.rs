@@ -14,6 +14,8 @@ pub const METADATA_BYTES_MAX: usize = 8 << 10;
 pub const CELL_BYTES_MAX: usize = 64 << 10;
 /// Jobs in one `enqueue_many`, count.
 pub const BATCH_JOBS_MAX: usize = 100_000;
+/// Jobs that wait `after` one and the same job, count.
+pub const AFTER_MAX: usize = 64;
 /// Attempts a job may be given, count.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
 /// Errors kept with a job, count, and the bytes kept of each.

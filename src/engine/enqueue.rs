@@ -13,7 +13,7 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::error::{Error, Result};
-use crate::ids::{JobId, Lsn, Millis, Place};
+use crate::ids::{GroupId, JobId, Lsn, Millis, Place};
 use crate::job::{self, Backoff, Cause, Codec, Envelope, Record, Scope, State as JobState, Unique};
 use crate::limits::{BATCH_JOBS_MAX, ID_CEILING_STEP};
 use crate::log::Class;
@@ -21,6 +21,7 @@ use crate::log::Class;
 use super::Core;
 use super::books::Filed;
 use super::commit::Ticket;
+use super::groups::{self, Ties};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
@@ -43,6 +44,7 @@ pub(crate) struct NewJob {
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) keep_result: Option<Duration>,
     pub(crate) hold: bool,
+    pub(crate) ties: Ties,
 }
 
 impl NewJob {
@@ -63,6 +65,7 @@ impl NewJob {
             metadata: Vec::new(),
             keep_result: None,
             hold: false,
+            ties: Ties::default(),
         }
     }
 }
@@ -110,11 +113,20 @@ pub(crate) struct Prepared {
     priority: i16,
     careful: bool,
     unique: Option<(u128, bool)>,
+    pub(super) ties: Option<Box<Ties>>,
 }
 
 impl Prepared {
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    pub(super) fn id(&self) -> JobId {
+        JobId(self.entry.id)
+    }
+
+    pub(super) fn group(&self) -> Option<GroupId> {
+        self.ties.as_ref().and_then(|ties| ties.group)
     }
 
     fn filed(&self) -> Filed<'_> {
@@ -139,8 +151,9 @@ impl Core {
 
     /// The same for jobs that are prepared.
     pub(crate) fn accept(&self, mut jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
-        let bytes = entries_len(jobs.iter().map(Prepared::entry));
+        let bytes = entries_len(jobs.iter().map(Prepared::entry)) + groups::room_of_new(&jobs);
         self.attempt(|state| {
+            Self::check_ties(state, &jobs, &[])?;
             if let Some(later) = self.ids_run_short(state, jobs.len()) {
                 return Ok(later);
             }
@@ -176,7 +189,7 @@ impl Core {
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
         }
-        self.check_frame(entries_len(prepared.iter().map(Prepared::entry)))?;
+        self.check_frame(entries_len(prepared.iter().map(Prepared::entry)) + groups::room_of_new(&prepared))?;
         Ok(prepared)
     }
 
@@ -191,7 +204,7 @@ impl Core {
             )));
         }
         envelope.state = match job.run_at {
-            _ if job.hold => JobState::Held,
+            _ if job.hold || job.ties.hold() => JobState::Held,
             Some(run_at) if run_at > now && !planted!(RunAtIgnored) => JobState::Scheduled { run_at },
             _ => JobState::Ready,
         };
@@ -213,6 +226,7 @@ impl Core {
         envelope.tags = job.tags;
         envelope.metadata = job.metadata;
         envelope.keep_result_ms = job.keep_result.map(millis);
+        envelope.group = job.ties.group.map(|group| group.0);
         Ok(Prepared {
             entry: Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args)),
             // A new job has no limit key: its lane is its queue.
@@ -221,6 +235,7 @@ impl Core {
             priority: envelope.priority,
             careful: envelope.careful(),
             unique: envelope.key_claim(),
+            ties: (!job.ties.are_none()).then(|| Box::new(job.ties)),
         })
     }
 
@@ -267,15 +282,17 @@ impl Core {
         level: Durability,
     ) -> Result<(Vec<Enqueued>, Lsn)> {
         let answers = number(state, &mut jobs);
-        if jobs.is_empty() && others.is_empty() {
+        let company = self.company(state, &jobs, &answers);
+        if jobs.is_empty() && others.is_empty() && company.is_empty() {
             return Ok((answers, planted!(DuplicateBeforeDurable, Lsn(0), state.stage.tail())));
         }
         let mut places: Vec<Place> = Vec::with_capacity(jobs.len());
-        let entries = others.iter().chain(jobs.iter().map(Prepared::entry));
+        let entries = others.iter().chain(jobs.iter().map(Prepared::entry)).chain(company.entries());
         let end = self.put_refs(state, 0, entries, |at, place| {
             if at < others.len() { other_places.push(place) } else { places.push(place) }
         });
         self.file_new(state, &jobs, &places, end, level)?;
+        self.file_company(state, &company, places.into_iter().skip(jobs.len()))?;
         Ok((answers, end))
     }
 

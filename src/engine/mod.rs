@@ -4,7 +4,7 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`], [`groups`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -26,6 +26,7 @@ mod commit;
 mod compact;
 mod damage;
 mod enqueue;
+mod groups;
 mod ledger;
 mod look;
 mod make;
@@ -68,6 +69,8 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
+pub(crate) use groups::{After, Parent, Ties};
+pub use groups::{GroupStatus, OnParentFailure, Sealed};
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};

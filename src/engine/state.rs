@@ -8,6 +8,7 @@ use crate::log::Stage;
 
 use super::books::Books;
 use super::claim::Picked;
+use super::groups::Groups;
 use super::settings::Durability;
 use super::suspects::Turns;
 
@@ -77,6 +78,7 @@ pub(super) struct State {
     /// Position of the newest checkpoint that was saved.
     pub(super) checkpoint: Lsn,
     pub(super) turns: Turns,
+    pub(super) groups: Groups,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.
