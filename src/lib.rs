@@ -36,6 +36,8 @@
 //!
 //! * [`Backlog`]: an opened directory; cheap to clone. [`Options`] opens it otherwise, [`ReadOnly`] only looks.
 //! * [`Job`]: names a type of args. [`JobBuilder`]: one job with more to say (queue, priority, unique key, time).
+//! * [`Backlog::group`]: jobs that belong together, with callbacks. [`JobBuilder::then`] makes a chain,
+//!   [`JobBuilder::after`] waits for others.
 //! * [`Workers`]: threads that claim jobs and run your handlers. A handler gets the job and a [`Context`], and answers
 //!   with an [`Outcome`] or a [`Failure`].
 //! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
@@ -103,14 +105,14 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport,
-    Requeued, Status, VerifyReport,
+    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, GroupStatus, IndexOrigin, JobInfo, OnParentFailure,
+    QueueCounts, RecoveryReport, Requeued, Sealed, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{JobId, Phase};
+pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
 pub use queue::{
-    Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
+    Backlog, Chain, Detached, Enqueueing, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
     StaleLease,
 };
 pub use worker::{

@@ -153,7 +153,7 @@ impl Core {
     pub(crate) fn accept(&self, mut jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
         let bytes = entries_len(jobs.iter().map(Prepared::entry)) + groups::room_of_new(&jobs);
         self.attempt(|state| {
-            Self::check_ties(state, &jobs, &[])?;
+            self.check_ties(state, &jobs, &[])?;
             if let Some(later) = self.ids_run_short(state, jobs.len()) {
                 return Ok(later);
             }

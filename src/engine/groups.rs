@@ -27,7 +27,6 @@ use crate::job::{
     Ending, Envelope, GROUP_BYTES_MAX, Group, Record, Role, State as JobState, Step, Verdict, decode_group,
     encode_group, namespace,
 };
-use crate::limits::AFTER_MAX;
 use crate::log::Class;
 
 use super::Core;
@@ -75,13 +74,6 @@ pub(crate) enum Parent {
     Nth(usize),
 }
 
-/// For whom a new job waits, and what their failure means.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct After {
-    pub(crate) parents: Vec<Parent>,
-    pub(crate) on_failure: OnParentFailure,
-}
-
 /// How a new job belongs to others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Ties {
@@ -89,7 +81,10 @@ pub(crate) struct Ties {
     pub(crate) group: Option<GroupId>,
     /// The new group it is a callback of.
     pub(crate) callback: Option<(GroupId, Role)>,
-    pub(crate) after: Option<After>,
+    /// For whom it waits.
+    pub(crate) after: Option<Vec<Parent>>,
+    /// What their failure means.
+    pub(crate) on_failure: OnParentFailure,
 }
 
 impl Ties {
@@ -173,7 +168,7 @@ pub enum Sealed {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// New or changed otherwise than by a member, for the frame that is staged next.
-    changed: BTreeMap<u64, Group>,
+    pub(super) changed: BTreeMap<u64, Group>,
     /// What happened to members, for the frame that is staged next.
     steps: Vec<(u64, Step)>,
     /// With a callback that is judged and may still be held.
@@ -295,7 +290,7 @@ pub(super) fn room_of_new(jobs: &[Prepared]) -> usize {
     let ties = jobs.iter().filter_map(|job| job.ties.as_deref());
     let of_one = |ties: &Ties| {
         let member = if ties.group.is_some() { CELL_ROOM + MARK_ROOM } else { 0 };
-        let waits = ties.after.as_ref().map_or(0, |after| CELL_ROOM + MARK_ROOM * after.parents.len());
+        let waits = ties.after.as_ref().map_or(0, |parents| CELL_ROOM + MARK_ROOM * parents.len());
         member + waits
     };
     // Neighbours in one group share its cells.
@@ -341,8 +336,8 @@ impl Core {
             {
                 group.name_callback(role, job.id());
             }
-            if let Some(after) = &ties.after {
-                touched.wait(job.id(), after, answers, state.next_id, now, &mut company);
+            if ties.after.is_some() {
+                touched.wait(job.id(), ties, answers, state.next_id, now, &mut company);
             }
         }
         for (id, step) in steps {
@@ -379,8 +374,9 @@ impl Core {
     }
 
     /// Whether every new job may have the ties it asks for; a refusal leaves no trace.
-    pub(super) fn check_ties(state: &State, jobs: &[Prepared], born: &[(GroupId, bool)]) -> Result<()> {
+    pub(super) fn check_ties(&self, state: &State, jobs: &[Prepared], born: &[(GroupId, bool)]) -> Result<()> {
         let mut looked = BTreeSet::new();
+        let mut waiting: BTreeMap<JobId, usize> = BTreeMap::new();
         for ties in jobs.iter().filter_map(|job| job.ties.as_deref()) {
             if let Some(id) = ties.group
                 && looked.insert(id)
@@ -395,9 +391,11 @@ impl Core {
                     )));
                 }
             }
-            for parent in ties.after.iter().flat_map(|after| &after.parents) {
+            for parent in ties.after.iter().flatten() {
                 if let Parent::Known(id) = *parent {
-                    check_parent(state, id)?;
+                    let more = waiting.entry(id).or_default();
+                    *more += 1;
+                    check_parent(state, id, *more, self.scaled.after_max)?;
                 }
             }
         }
@@ -424,7 +422,7 @@ impl Core {
         let bytes = entries_len(jobs.iter().map(Prepared::entry)) + room_of_new(&jobs) + born.len() * CELL_ROOM;
         self.check_frame(bytes)?;
         self.attempt(|state| {
-            Self::check_ties(state, &jobs, born)?;
+            self.check_ties(state, &jobs, born)?;
             if let Some(later) = self.ids_run_short(state, jobs.len()) {
                 return Ok(later);
             }
@@ -531,6 +529,10 @@ impl Core {
         let mut keys = state.books.index.cell_keys_beginning(namespace::GROUP, &id.to_be_bytes());
         keys.sort_unstable_by_key(|key| std::cmp::Reverse(key.len()));
         let all = keys.len() <= CLEARED_MAX;
+        if keys.is_empty() {
+            state.groups.finished.remove(&(at, id));
+            return Ok(Try::Done(Some(all)));
+        }
         let mut company = Company::default();
         for key in keys.into_iter().take(CLEARED_MAX) {
             company.set(namespace::GROUP, key.into_vec(), None);
@@ -573,14 +575,14 @@ impl Core {
     }
 }
 
-fn check_parent(state: &State, id: JobId) -> Result<()> {
+fn check_parent(state: &State, id: JobId, more: usize, limit: usize) -> Result<()> {
     if id.0 == 0 || id.0 >= state.next_id || state.in_a_gap(id) {
         return Err(Error::invalid(format!("after={id}: no job has had this id; give ids that an enqueue answered")));
     }
-    let waiting = state.books.index.cell_keys_beginning(namespace::AFTER, &id.0.to_be_bytes()).len();
-    if waiting >= AFTER_MAX {
+    let waiting = more + state.books.index.cell_keys_beginning(namespace::AFTER, &id.0.to_be_bytes()).len();
+    if waiting > limit {
         return Err(Error::too_large(format!(
-            "after={id}: waiting={waiting} limit={AFTER_MAX}; put the jobs that wait for it behind one that does"
+            "after={id}: waiting={waiting} limit={limit}; put the jobs that wait for it behind one that does"
         )));
     }
     Ok(())
@@ -615,18 +617,18 @@ impl Touched<'_> {
     fn wait(
         &mut self,
         child: JobId,
-        after: &After,
+        ties: &Ties,
         answers: &[Enqueued],
         next_id: u64,
         now: Millis,
         company: &mut Company,
     ) {
-        let mut parents: Vec<JobId> = after.parents.iter().filter_map(|parent| parent.id(answers)).collect();
+        let mut parents: Vec<JobId> = ties.after.iter().flatten().filter_map(|parent| parent.id(answers)).collect();
         parents.sort_unstable();
         parents.dedup();
         let mut group = Group::new(now, true);
-        group.strict = after.on_failure == OnParentFailure::Discard;
-        let role = if after.on_failure == OnParentFailure::Run { Role::Complete } else { Role::Success };
+        group.strict = ties.on_failure == OnParentFailure::Discard;
+        let role = if ties.on_failure == OnParentFailure::Run { Role::Complete } else { Role::Success };
         group.name_callback(role, child);
         for parent in parents {
             group.total += 1;
@@ -654,8 +656,13 @@ impl Parent {
 }
 
 impl NewJob {
-    /// The next of a chain, behind the job of the place `nth` of the same call.
-    pub(crate) fn behind(&mut self, nth: usize, on_failure: OnParentFailure) {
-        self.ties.after = Some(After { parents: vec![Parent::Nth(nth)], on_failure });
+    /// It waits for these too.
+    pub(crate) fn wait_for(&mut self, parents: impl IntoIterator<Item = JobId>) {
+        self.ties.after.get_or_insert_default().extend(parents.into_iter().map(Parent::Known));
+    }
+
+    /// It waits for the job of the place `nth` of the same call too.
+    pub(crate) fn behind(&mut self, nth: usize) {
+        self.ties.after.get_or_insert_default().push(Parent::Nth(nth));
     }
 }

@@ -69,7 +69,7 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
-pub(crate) use groups::{After, Parent, Ties};
+pub(crate) use groups::Ties;
 pub use groups::{GroupStatus, OnParentFailure, Sealed};
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};

@@ -100,7 +100,7 @@ impl Core {
             if held(state, grant.id, grant.token).is_none() {
                 return Ok(Try::Done(None));
             }
-            Self::check_ties(state, &jobs, &[])?;
+            self.check_ties(state, &jobs, &[])?;
             let bytes = bytes + groups::room_of(state, grant.id, group);
             if !jobs.is_empty()
                 && let Some(later) = self.ids_run_short(state, jobs.len())

@@ -560,5 +560,5 @@ faults! {
     DamagedMemberNotCounted: "rule 15: a member whose record is damaged keeps its group pending for ever",
         "engine::tests::groups::a_damaged_member_is_a_dead_one";
     MembersKeepNoRoom: "rule 10: the end of a member finds no room for its group's cell",
-        "engine::tests::groups::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
+        "engine::tests::groups::crashes::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
 }

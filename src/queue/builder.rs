@@ -12,7 +12,7 @@ use super::pending::Enqueueing;
 use crate::clock::Clock;
 use crate::engine::NewJob;
 use crate::engine::{Durability, Enqueued};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Millis;
 use crate::job::{Backoff, Codec};
 use crate::limits::Scaled;
@@ -105,7 +105,7 @@ impl<On> JobBuilder<On> {
         Self { job, when: When::Now, durability: Durability::default(), on }
     }
 
-    fn set(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
+    pub(super) fn set(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
         if let Ok(job) = &mut self.job {
             change(job);
         }
@@ -184,6 +184,16 @@ impl<On> JobBuilder<On> {
         self
     }
 
+    /// Bound to no backlog, and what it was bound to.
+    pub(super) fn parted(self) -> (JobBuilder, On) {
+        let Self { job, when, durability, on } = self;
+        (JobBuilder { job, when, durability, on: Detached }, on)
+    }
+
+    pub(super) fn detached(self) -> JobBuilder {
+        self.parted().0
+    }
+
     pub(super) fn level(&self) -> Durability {
         self.durability
     }
@@ -199,6 +209,9 @@ impl<On> JobBuilder<On> {
         check::tags(&job.tags)?;
         check::metadata(&job.metadata)?;
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
+        if job.hold && job.ties.after.is_some() {
+            return Err(Error::invalid("a job either waits `after` others or is held until it is confirmed; choose one"));
+        }
         job.run_at = match self.when {
             When::Now => None,
             When::At(time) => Some(Millis::not_before(time)),
