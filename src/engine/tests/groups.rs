@@ -265,7 +265,7 @@ fn a_requeued_member_is_pending_again_and_its_success_makes_the_group_one() {
     let engine = world.open();
     let made = make(&engine, &ALL, vec![job("a"), job("b")], true);
     for how in [Settle::Bury("no".into()), Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() }] {
-        let grant = engine.take().unwrap();
+        let grant = take_of(&engine, "default").unwrap();
         assert!(engine.end(&grant, how));
     }
     assert_eq!(counts(&engine, &made), [2, 0, 1, 1, 0]);
@@ -325,6 +325,7 @@ fn a_group_that_is_complete_takes_no_more_jobs() {
     for grant in engine.take_some(2) {
         assert!(engine.ack(&grant));
     }
+    engine.release_callbacks().unwrap();
     let before = engine.text();
     for id in [made.id, GroupId(12_345)] {
         let refused = engine.enqueue(vec![job("x"), member(id, "late")], Durability::Sync).unwrap_err();
@@ -415,8 +416,8 @@ fn a_group_survives_two_compactions_and_a_rebuild() {
     let grant = take_of(&engine, "default").unwrap();
     assert!(engine.ack(&grant));
     let before = engine.text();
-    for _ in 0..3 {
-        engine.add_many((0..60).map(|_| NewJob { queue: "filler".into(), ..job(&"x".repeat(1_000)) }).collect());
+    for _ in 0..5 {
+        engine.add_many((0..45).map(|_| NewJob { queue: "filler".into(), ..job(&"x".repeat(1_000)) }).collect());
         while let Some(grant) = take_of(&engine, "filler") {
             assert!(engine.ack(&grant));
         }
