@@ -27,6 +27,27 @@ impl FromStr for JobId {
     }
 }
 
+/// A group's number: drawn at random, below 2⁵³, so that JSON keeps it whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub u64);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for GroupId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| Error::invalid(format!("not a group id: {text:?}; group ids are whole numbers")))
+    }
+}
+
 /// A byte position in the log: segment base + offset. Zero is no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Lsn(pub(crate) u64);

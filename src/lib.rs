@@ -36,6 +36,8 @@
 //!
 //! * [`Backlog`]: an opened directory; cheap to clone. [`Options`] opens it otherwise, [`ReadOnly`] only looks.
 //! * [`Job`]: names a type of args. [`JobBuilder`]: one job with more to say (queue, priority, unique key, time).
+//! * [`Backlog::group`]: jobs that belong together, with callbacks. [`JobBuilder::then`] makes a chain,
+//!   [`JobBuilder::after`] waits for others.
 //! * [`Workers`]: threads that claim jobs and run your handlers. A handler gets the job and a [`Context`], and answers
 //!   with an [`Outcome`] or a [`Failure`].
 //! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
@@ -103,15 +105,15 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, Limits, OnConflict,
-    QueueCounts, RecoveryReport, Requeued, Status, VerifyReport,
+    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, GroupStatus, IndexOrigin, JobInfo, Limits,
+    OnConflict, OnParentFailure, QueueCounts, RecoveryReport, Requeued, Sealed, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{JobId, Phase};
+pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
 pub use queue::{
-    Backlog, Claiming, Detached, Ending, Filter, Job, JobBuilder, Lease, LeaseError, Options, Pending, Queue, ReadOnly,
-    Receipt, StaleLease, Unique,
+    Backlog, Chain, Claiming, Detached, Ending, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
+    LeaseError, Options, Pending, Queue, ReadOnly, Receipt, StaleLease, Unique,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,

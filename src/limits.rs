@@ -14,6 +14,8 @@ pub const METADATA_BYTES_MAX: usize = 8 << 10;
 pub const CELL_BYTES_MAX: usize = 64 << 10;
 /// Jobs in one `enqueue_many`, count.
 pub const BATCH_JOBS_MAX: usize = 100_000;
+/// Jobs that wait [`after`](crate::JobBuilder::after) one and the same job, count.
+pub const AFTER_MAX: usize = 1_000;
 /// Attempts a job may be given, count.
 pub const ATTEMPTS_MAX: u32 = 1_000_000;
 /// Errors kept with a job, count, and the bytes kept of each.
@@ -37,11 +39,17 @@ pub(crate) struct Scaled {
     pub(crate) payload_bytes_max: usize,
     /// All record bodies of one frame, bytes.
     pub(crate) batch_bytes_max: usize,
+    /// Jobs that wait after one, count: its end names them all in one frame.
+    pub(crate) after_max: usize,
 }
 
 impl Scaled {
     pub(crate) fn for_segment(segment_bytes: u32) -> Self {
         let segment = segment_bytes as usize;
-        Self { payload_bytes_max: PAYLOAD_BYTES_MAX.min(segment / 16), batch_bytes_max: segment / 32 * 30 }
+        Self {
+            payload_bytes_max: PAYLOAD_BYTES_MAX.min(segment / 16),
+            batch_bytes_max: segment / 32 * 30,
+            after_max: AFTER_MAX.min(segment >> 10),
+        }
     }
 }

@@ -76,6 +76,10 @@ impl Core {
         if n == 0 {
             return Ok(Vec::new());
         }
+        if self.drive == Drive::Inline {
+            // Without a thread of upkeep; what is refused now is found again.
+            let _ = self.release_callbacks();
+        }
         let n = n.min(planted!(ClaimBeyondMax, GRANT_JOBS_MAX + 1, GRANT_JOBS_MAX));
         let mut refused = None;
         // Once each: what still cannot be read must not keep the others waiting.

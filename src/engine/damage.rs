@@ -6,15 +6,16 @@
 //! * A segment that a note names is not recycled: when its turn to go comes it is renamed, for a person to look at.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{JobId, Lsn, Place, Token};
+use crate::ids::{JobId, Lsn, Phase, Place, Token};
 use crate::index::{Index, Key};
 use crate::job::{
-    Cause, CellRecord, Envelope, Record, Removes, Scope, State as JobState, Unique, encode_job, namespace,
+    Cause, CellRecord, Envelope, Record, Removes, Scope, State as JobState, Step, Unique, encode_job, namespace,
 };
 use crate::log::{Class, Raw};
 
 use super::Core;
 use super::books::Filed;
+use super::groups::{self, group_of_member};
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
 
@@ -85,24 +86,31 @@ impl Core {
                 key: KIND_DAMAGED.to_owned(),
                 scope: Scope::Live,
             });
+            envelope.group = group_of_member(index, id);
             let removes = removes_of(&key, lane);
+            let step = (entry.phase != Phase::Dead).then_some(Step::Died);
             let (key, text) = (note_key(entry.place), damage.to_string());
             let cell = note(&key, &text);
             let entries = [
                 Entry::job(id.0, encode_job(&envelope, Cause::Changed, Some(&removes), &[])),
                 Entry::new(0, &Record::Cell(cell.clone())),
             ];
-            if !self.make_room(state, entries_len(&entries), Class::Closing) {
+            let bytes = entries_len(&entries) + groups::room_of(state, id, envelope.group);
+            if !self.make_room(state, bytes, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));
             }
+            Self::note_member(state, id, envelope.group, step);
+            let company = self.company(state, &[], &[]);
             let mut places = Vec::with_capacity(entries.len());
-            self.put(state, 0, &entries, |_, place| places.push(place));
-            if let [job, note] = *places.as_slice() {
+            self.put_refs(state, 0, entries.iter().chain(company.entries()), |_, place| places.push(place));
+            if let [job, note, beside @ ..] = places.as_slice() {
+                let (job, note) = (*job, *note);
                 state.forget_lease(id);
                 self.pass_turn(state, id);
                 let filed = Filed::of(Cause::Changed, Some(&removes), &envelope);
                 state.books.job(id, job, &filed).inspect_err(|e| self.log.poison(e))?;
                 self.file_cell(state, &cell, note)?;
+                self.file_company(state, &company, beside.iter().copied())?;
             }
             Ok(Try::Done(()))
         })

@@ -13,7 +13,7 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::error::{Error, Result};
-use crate::ids::{JobId, Lsn, Millis, Place};
+use crate::ids::{GroupId, JobId, Lsn, Millis, Place};
 use crate::job::{self, Backoff, Cause, Codec, Envelope, Record, Scope, State as JobState, Unique};
 use crate::limits::{BATCH_JOBS_MAX, ID_CEILING_STEP};
 use crate::log::Class;
@@ -21,10 +21,11 @@ use crate::log::Class;
 use super::Core;
 use super::books::Filed;
 use super::commit::Ticket;
+use super::groups::{self, Ties};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
-use super::takeover::{self, Period, Takeover, holder};
+use super::takeover::{Period, Takeover, holder};
 
 /// A job as a caller hands it in.
 #[derive(Clone)]
@@ -46,6 +47,7 @@ pub(crate) struct NewJob {
     pub(crate) keep_result: Option<Duration>,
     pub(crate) hold: bool,
     pub(crate) limit_key: Option<String>,
+    pub(crate) ties: Ties,
 }
 
 impl NewJob {
@@ -68,6 +70,7 @@ impl NewJob {
             keep_result: None,
             hold: false,
             limit_key: None,
+            ties: Ties::default(),
         }
     }
 }
@@ -150,6 +153,7 @@ pub(crate) struct Prepared {
     /// The cell that keeps its key for a period, set with it.
     period: Option<Box<Period>>,
     pub(super) takeover: Option<Box<Takeover>>,
+    pub(super) ties: Option<Box<Ties>>,
 }
 
 impl Prepared {
@@ -158,6 +162,14 @@ impl Prepared {
         let period = self.period.iter().map(|period| &period.entry);
         let takeover = self.takeover.iter().filter_map(|takeover| takeover.entry());
         std::iter::once(&self.entry).chain(period).chain(takeover)
+    }
+
+    pub(super) fn id(&self) -> JobId {
+        JobId(self.entry.id)
+    }
+
+    pub(super) fn group(&self) -> Option<GroupId> {
+        self.ties.as_ref().and_then(|ties| ties.group)
     }
 
     fn filed(&self) -> Filed<'_> {
@@ -181,28 +193,8 @@ impl Core {
     }
 
     /// The same for jobs that are prepared.
-    pub(crate) fn accept(&self, mut jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
-        loop {
-            self.look_at_holders(&mut jobs)?;
-            let bytes = entries_len(jobs.iter().flat_map(Prepared::entries));
-            self.check_frame(bytes)?;
-            let accepted = self.attempt(|state| {
-                if takeover::must_look(state, &jobs) {
-                    return Ok(Try::Done(None));
-                }
-                if let Some(later) = self.ids_run_short(state, jobs.len()) {
-                    return Ok(later);
-                }
-                if !self.make_room(state, bytes, Class::Ordinary) {
-                    return Ok(Try::NoRoom(Class::Ordinary));
-                }
-                let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &[], &mut Vec::new(), level)?;
-                Ok(Try::Done(Some((answers, Ticket { lsn: end, level }))))
-            })?;
-            if let Some(accepted) = accepted {
-                return Ok(accepted);
-            }
-        }
+    pub(crate) fn accept(&self, jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
+        self.accept_with_groups(&[], jobs, level)
     }
 
     /// Checks and encodes outside the lock, one after the other: of a large batch only the bytes are kept.
@@ -229,7 +221,7 @@ impl Core {
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
         }
-        self.check_frame(entries_len(prepared.iter().flat_map(Prepared::entries)))?;
+        self.check_frame(entries_len(prepared.iter().flat_map(Prepared::entries)) + groups::room_of_new(&prepared))?;
         Ok(prepared)
     }
 
@@ -244,7 +236,7 @@ impl Core {
             )));
         }
         envelope.state = match job.run_at {
-            _ if job.hold => JobState::Held,
+            _ if job.hold || job.ties.hold() => JobState::Held,
             Some(run_at) if run_at > now && !planted!(RunAtIgnored) => JobState::Scheduled { run_at },
             _ => JobState::Ready,
         };
@@ -272,6 +264,7 @@ impl Core {
         envelope.metadata = job.metadata;
         envelope.keep_result_ms = job.keep_result.map(millis);
         envelope.limit_key = job.limit_key;
+        envelope.group = job.ties.group.map(|group| group.0);
         let hash = envelope.unique.as_ref().map(|unique| unique.hash);
         Ok(Prepared {
             period: until.zip(hash).map(|(until, hash)| Box::new(Period::new(hash, until))),
@@ -285,6 +278,7 @@ impl Core {
             priority: envelope.priority,
             careful: envelope.careful(),
             unique: envelope.key_claim(),
+            ties: (!job.ties.are_none()).then(|| Box::new(job.ties)),
         })
     }
 
@@ -331,7 +325,8 @@ impl Core {
         level: Durability,
     ) -> Result<(Vec<Enqueued>, Lsn)> {
         let (answers, takeovers) = number(state, &mut jobs, self.clock.now_ms());
-        if jobs.is_empty() && others.is_empty() && takeovers.is_empty() {
+        let company = self.company(state, &jobs, &answers);
+        if jobs.is_empty() && others.is_empty() && takeovers.is_empty() && company.is_empty() {
             return Ok((answers, planted!(DuplicateBeforeDurable, Lsn(0), state.stage.tail())));
         }
         let mut places: Vec<Place> = Vec::with_capacity(jobs.len());
@@ -342,7 +337,8 @@ impl Core {
             .iter()
             .chain(takeovers.iter().filter_map(|takeover| takeover.entry()))
             .chain(periods().map(|period| &period.entry))
-            .chain(jobs.iter().map(|job| &job.entry));
+            .chain(jobs.iter().map(|job| &job.entry))
+            .chain(company.entries());
         let end = self.put_refs(state, 0, entries, |at, place| match at {
             _ if at < others.len() => other_places.push(place),
             _ if at < jobs_from => between.push(place),
@@ -356,6 +352,7 @@ impl Core {
             self.file_cell(state, &period.record(), place)?;
         }
         self.file_new(state, &jobs, &places, end, level)?;
+        self.file_company(state, &company, places.into_iter().skip(jobs.len()))?;
         Ok((answers, end))
     }
 

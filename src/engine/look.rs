@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::ids::{JobId, Millis, Phase};
+use crate::ids::{GroupId, JobId, Millis, Phase};
 use crate::job::{Codec, Envelope, State as JobState};
 
 use super::Core;
@@ -45,6 +45,8 @@ pub struct JobInfo {
     pub cancel_requested: bool,
     /// Its unique key.
     pub unique: Option<String>,
+    /// The group it is a member of.
+    pub group: Option<GroupId>,
     /// Words to search by.
     pub tags: Vec<String>,
     /// What its enqueuer attached.
@@ -75,6 +77,7 @@ impl JobInfo {
             crashes: envelope.crashes,
             cancel_requested: envelope.cancel_requested,
             unique: envelope.unique.as_ref().map(|unique| unique.key.clone()),
+            group: envelope.group.map(GroupId),
             tags: envelope.tags.clone(),
             metadata: envelope.metadata.clone(),
             reason: envelope.reason.clone(),
@@ -340,6 +343,8 @@ pub(crate) struct DumpedJob<'a> {
     cancel_requested: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<u64>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "<[(String, String)]>::is_empty")]
@@ -378,6 +383,7 @@ impl<'a> DumpedJob<'a> {
             crashes: envelope.crashes,
             cancel_requested: envelope.cancel_requested,
             unique: envelope.unique.as_ref().map(|unique| unique.key.as_str()),
+            group: envelope.group,
             tags: &envelope.tags,
             metadata: &envelope.metadata,
             reason: envelope.reason.as_deref(),

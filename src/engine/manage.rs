@@ -14,6 +14,7 @@ use super::Core;
 use super::books::as_it_stands;
 use super::claim::open_job;
 use super::commit::Ticket;
+use super::groups;
 use super::look::Source;
 use super::settings::Durability;
 use super::settle::Change;
@@ -213,19 +214,20 @@ impl Core {
             if let Some(other) = taken_key(state, id, change) {
                 return Ok(Try::Done(Some((Answer::Duplicate(other), Self::ticket_at(state)))));
             }
+            let bytes = bytes + groups::room_of(state, id, seen.envelope.group);
             if !self.make_room(state, bytes, change.class()) {
                 return Ok(Try::NoRoom(change.class()));
             }
             if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
                 lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
             }
-            let lsn = self.file_change(state, id, change)?;
+            let lsn = self.file_change(state, id, &seen.envelope, change)?;
             let ticket = Ticket { lsn, level: Durability::Sync };
             Ok(Try::Done(Some((Answer::Changed(seen.entry.phase), ticket))))
         })
     }
 
-    fn ticket_at(state: &State) -> Ticket {
+    pub(super) fn ticket_at(state: &State) -> Ticket {
         Ticket { lsn: state.stage.tail(), level: Durability::Sync }
     }
 

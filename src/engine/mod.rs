@@ -4,7 +4,8 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`] and what is decided when a job is [`reach`]ed, [`lines`] and [`limits`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and [`limits`] and what is decided when
+//!   a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`time`], [`groups`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -26,6 +27,7 @@ mod commit;
 mod compact;
 mod damage;
 mod enqueue;
+mod groups;
 mod ledger;
 mod limits;
 mod lines;
@@ -72,6 +74,8 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
+pub(crate) use groups::Ties;
+pub use groups::{GroupStatus, OnParentFailure, Sealed};
 pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};

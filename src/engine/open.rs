@@ -13,7 +13,7 @@ use crate::disk::{Disk, Lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Place, Token};
 use crate::index::{Keeper, Patience};
-use crate::job::{CellRecord, Envelope, Event, Opened, Record, State as JobState, namespace};
+use crate::job::{CellRecord, Envelope, Event, Opened, Record, State as JobState, Step, namespace};
 use crate::limits::{ID_CEILING_STEP, Scaled};
 use crate::log::{Class, Identity, Survey};
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
@@ -22,6 +22,7 @@ use super::bell::Bell;
 use super::claim::open_job;
 use super::commit::Desk;
 use super::compact::Compactor;
+use super::groups::{self, Groups, step_of};
 use super::recover::{self, RecoveryReport};
 use super::settings::{Doors, Drive, IndexChoice, Settings};
 use super::settle::Change;
@@ -118,6 +119,7 @@ fn assemble(
         checkpoint: recovered.checkpoint,
         lines: super::lines::Lines::default(),
         turns: Turns::default(),
+        groups: Groups::of(&books.index)?,
         books,
     };
     Ok(Core {
@@ -207,6 +209,8 @@ fn owner(disk: &dyn Disk) -> String {
 /// A job whose run ended with its process, and what becomes of it.
 struct Orphan {
     id: JobId,
+    group: Option<u64>,
+    step: Option<Step>,
     change: Change,
     /// A poison pill.
     convicted: bool,
@@ -313,7 +317,8 @@ impl Core {
         envelope.state = JobState::InFlight { token, since: envelope.created_at };
         let convicted = alone && envelope.is_suspect() && !envelope.cancel_requested;
         let change = self.change_of(&envelope, &Event::Interrupted { now: self.clock.now_ms(), alone }, &args)?;
-        Ok(Some(Orphan { id, change, convicted }))
+        let (group, step) = (envelope.group, step_of(&envelope, &change));
+        Ok(Some(Orphan { id, group, step, change, convicted }))
     }
 
     fn stage_home(&self, batch: &[Orphan]) -> Result<()> {
@@ -321,13 +326,23 @@ impl Core {
             return Ok(());
         }
         let entries: Vec<Entry> = batch.iter().map(|orphan| orphan.change.entry(orphan.id)).collect();
-        let mut state = self.room_now(entries_len(&entries))?;
+        let changed = || batch.iter().filter(|orphan| orphan.step.is_some());
+        let room: usize = {
+            let state = self.state.lock();
+            changed().map(|orphan| groups::room_of(&state, orphan.id, orphan.group)).sum()
+        };
+        let mut state = self.room_now(entries_len(&entries) + room)?;
+        for orphan in changed() {
+            Self::note_member(&mut state, orphan.id, orphan.group, orphan.step);
+        }
+        let company = self.company(&mut state, &[], &[]);
         let mut places: Vec<Place> = Vec::with_capacity(entries.len());
-        self.put(&mut state, 0, &entries, |_, place| places.push(place));
+        self.put_refs(&mut state, 0, entries.iter().chain(company.entries()), |_, place| places.push(place));
+        let beside = places.split_off(batch.len());
         for (orphan, place) in batch.iter().zip(places) {
             self.book_change(&mut state, orphan.id, &orphan.change, place)?;
         }
-        Ok(())
+        self.file_company(&mut state, &company, beside)
     }
 
     /// Room for a frame before the services run: makes segments itself, on a full disk from what it frees.

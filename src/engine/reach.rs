@@ -18,6 +18,7 @@ use crate::log::Class;
 
 use super::Core;
 use super::claim::{Picked, holds};
+use super::groups;
 use super::settle::{Change, Settle};
 use super::staging::{Entry, Try, entries_len};
 
@@ -52,10 +53,11 @@ impl Core {
             if !holds(state, pick) {
                 return Ok(Try::Done(()));
             }
+            let bytes = bytes + groups::room_of(state, pick.id, envelope.group);
             if !self.make_room(state, bytes, Class::Ending) {
                 return Ok(Try::NoRoom(Class::Ending));
             }
-            self.file_change(state, pick.id, &Change::End(ended.clone()))?;
+            self.file_change(state, pick.id, envelope, &Change::End(ended.clone()))?;
             Ok(Try::Done(()))
         })
     }
@@ -83,7 +85,7 @@ impl Core {
                 if !self.make_room(state, bytes, change.class()) {
                     return Ok(Try::NoRoom(change.class()));
                 }
-                self.file_change(state, pick.id, &change)?;
+                self.file_change(state, pick.id, &seen.envelope, &change)?;
                 Ok(Try::Done(Some(true)))
             })?;
             match (done, change) {

@@ -1,14 +1,16 @@
 //! What is kept of the room there is, so that on a full disk accepted work can still end (rule 10).
 //!
 //! # Invariants
-//! * Every lease keeps the room of its end: an ack never waits for compaction.
+//! * Every lease keeps the room of its end, and of what that end makes of groups: an ack never waits for compaction.
 //! * The oldest segment can be carried to its end before anything else takes the room for that; once the carrier has
 //!   stopped half way for want of room nothing is freed any more.
 //! * What the maker keeps prepared on a disk with room is enough for every call: none waits for more.
 
+use crate::job::namespace;
 use crate::log::{Class, RESERVE};
 
 use super::Core;
+use super::groups;
 use super::make::GOAL;
 use super::state::State;
 
@@ -19,7 +21,12 @@ const END_BYTES: u64 = 96;
 
 /// The ends of all leases and of so many more, bytes.
 fn owed_to_ends(state: &State, granted: usize) -> u64 {
-    END_BYTES.saturating_mul(state.leases.len().saturating_add(granted) as u64)
+    let index = &state.books.index;
+    let member = if index.cell_count(namespace::GROUP) > 0 { groups::CELL_ROOM as u64 } else { 0 };
+    let of_each = planted!(MembersKeepNoRoom, END_BYTES, END_BYTES + member);
+    of_each
+        .saturating_mul(state.leases.len().saturating_add(granted) as u64)
+        .saturating_add(groups::owed_to_edges(index))
 }
 
 impl Core {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Place, Token};
 use crate::job::{
     self, AttemptError, Cause, CellRecord, Ended, Ending, Envelope, ErrorCause, Event, Next, Record, Removes,
-    State as JobState,
+    State as JobState, Step,
 };
 use crate::limits::CELL_BYTES_MAX;
 use crate::log::Class;
@@ -21,6 +21,7 @@ use super::books::Filed;
 use super::claim::Grant;
 use super::commit::Ticket;
 use super::enqueue::{NewJob, Prepared};
+use super::groups::{self, step_of};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
@@ -93,17 +94,21 @@ impl Core {
         let mut entries = Vec::with_capacity(fixed);
         entries.push(Entry::new(grant.id.0, &Record::Ended(ended.clone())));
         entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))));
+        let group = grant.envelope.group;
         loop {
             self.look_at_holders(&mut jobs)?;
             let bytes = entries_len(entries.iter().chain(jobs.iter().flat_map(Prepared::entries)));
+            let bytes = bytes + groups::room_of_new(&jobs);
             self.check_frame(bytes)?;
             let answer = self.attempt(|state| {
                 if held(state, grant.id, grant.token).is_none() {
                     return Ok(Try::Done(Some(None)));
                 }
+                self.check_ties(state, &jobs, &[])?;
                 if takeover::must_look(state, &jobs) {
                     return Ok(Try::Done(None));
                 }
+                let bytes = bytes + groups::room_of(state, grant.id, group);
                 if !jobs.is_empty()
                     && let Some(later) = self.ids_run_short(state, jobs.len())
                 {
@@ -113,6 +118,8 @@ impl Core {
                     return Ok(Try::NoRoom(class));
                 }
                 let mut places: Vec<Place> = Vec::with_capacity(fixed);
+                let step = Step::Ended { how: ended.how, was_dead: false };
+                Self::note_member(state, grant.id, group, Some(step));
                 // The end first: a follow-up may take over the unique key its parent held.
                 self.file_end(state, grant.id, &ended)?;
                 let end = self.stage_new(state, std::mem::take(&mut jobs), &entries, &mut places, Durability::Sync)?.1;
@@ -163,10 +170,10 @@ impl Core {
                 Some(now) if now != wish => return Ok(Try::Done(Changed::Wish(now))),
                 Some(_) => {}
             }
-            if !self.make_room(state, bytes, class) {
+            if !self.make_room(state, bytes + groups::room_of(state, grant.id, envelope.group), class) {
                 return Ok(Try::NoRoom(class));
             }
-            let end = self.file_change(state, grant.id, &change)?;
+            let end = self.file_change(state, grant.id, envelope, &change)?;
             Ok(Try::Done(Changed::Done(Some(Ticket { lsn: end, level: Durability::Sync }))))
         })
     }
@@ -225,10 +232,19 @@ impl Core {
         }
     }
 
-    /// Stages a change (room was made) and brings the books forward. Gives the frame's end.
-    pub(super) fn file_change(&self, state: &mut State, id: JobId, change: &Change) -> Result<Lsn> {
-        let (place, end) = self.put_one(state, change.entry(id));
-        self.book_change(state, id, change, place)?;
+    /// Stages a change of a job that stood as `before`, and what it means for its groups (room was made for both), and
+    /// brings the books forward. Gives the frame's end.
+    pub(super) fn file_change(&self, state: &mut State, id: JobId, before: &Envelope, change: &Change) -> Result<Lsn> {
+        Self::note_member(state, id, before.group, step_of(before, change));
+        let company = self.company(state, &[], &[]);
+        let (entry, mut own, mut beside) = (change.entry(id), None, Vec::new());
+        let entries = std::iter::once(&entry).chain(company.entries());
+        let end =
+            self.put_refs(state, 0, entries, |at, place| if at == 0 { own = Some(place) } else { beside.push(place) });
+        if let Some(place) = own {
+            self.book_change(state, id, change, place)?;
+        }
+        self.file_company(state, &company, beside)?;
         Ok(end)
     }
 

@@ -11,6 +11,7 @@ use crate::log::Stage;
 
 use super::books::Books;
 use super::claim::Picked;
+use super::groups::Groups;
 use super::lines::{Lines, queue_of};
 use super::settings::Durability;
 use super::suspects::Turns;
@@ -83,6 +84,7 @@ pub(super) struct State {
     pub(super) checkpoint: Lsn,
     pub(super) turns: Turns,
     pub(super) lines: Lines,
+    pub(super) groups: Groups,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.

@@ -119,6 +119,8 @@ impl Takeover {
             envelope.created_at = seen.envelope.created_at;
             // The key stays with the terms it was taken on.
             envelope.unique.clone_from(&seen.envelope.unique);
+            // Whoever waits for the id goes on waiting for it; the new job joins no group by it.
+            envelope.group = seen.envelope.group;
             envelope.changed_at = Some(core.clock.now_ms());
             let args = planted!(ReplaceKeepsTheArgs, &seen.args, &self.args);
             let body = job::encode_job(&envelope, Cause::Changed, Some(&removes), args);

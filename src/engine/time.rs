@@ -12,6 +12,7 @@ use crate::job::{Due, Event, Record};
 use crate::log::Class;
 
 use super::Core;
+use super::groups;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
 
@@ -91,10 +92,11 @@ impl Core {
                 if !seen.still_stands(state, id) {
                     return Ok(Try::Done(false));
                 }
+                let bytes = bytes + groups::room_of(state, id, seen.envelope.group);
                 if !self.make_room(state, bytes, change.class()) {
                     return Ok(Try::NoRoom(change.class()));
                 }
-                self.file_change(state, id, &change)?;
+                self.file_change(state, id, &seen.envelope, &change)?;
                 Ok(Try::Done(true))
             })?;
             if done {
@@ -168,6 +170,6 @@ impl Core {
 
     /// Inline: time's work, done by whoever waits. `true`: something became ready.
     pub(super) fn upkeep_inline(&self) -> Result<bool> {
-        Ok(self.promote_due()? + self.expire_leases()? > 0)
+        Ok(self.promote_due()? + self.expire_leases()? + self.release_callbacks()? > 0)
     }
 }

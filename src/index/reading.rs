@@ -103,6 +103,16 @@ impl Index {
         self.cells.of(ns)
     }
 
+    /// How many there are of one namespace.
+    pub(crate) fn cell_count(&self, ns: u8) -> u64 {
+        self.cells.count_of(ns)
+    }
+
+    /// Keys of one namespace that begin so.
+    pub(crate) fn cell_keys_beginning(&self, ns: u8, prefix: &[u8]) -> Vec<Box<[u8]>> {
+        self.cells.beginning(ns, prefix)
+    }
+
     /// Every cell of every namespace, in order.
     pub(crate) fn all_cells(&self) -> impl Iterator<Item = (u8, &[u8], Cell<'_>)> {
         self.cells.all()

@@ -18,9 +18,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::envelope::{Codec, Envelope, lane_name};
+use super::group::Group;
 use super::record::{Cause, Record, Removes, kind};
 use super::state::State;
 use crate::ids::Millis;
+
+pub(crate) use v1::group::GROUP_BYTES_MAX;
 
 /// Bytes that are no record this release can read. Holds no bytes of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +115,16 @@ pub(crate) fn decode(kind: u8, body: &[u8]) -> Result<Record<'_>, DecodeError> {
         kind::CELL => v1::rest::decode_cell(body).map(Record::Cell),
         _ => Err(DecodeError::UnknownKind { kind }),
     }
+}
+
+/// The value of a group's cell.
+pub(crate) fn encode_group(group: &Group) -> Vec<u8> {
+    v1::group::encode(group)
+}
+
+/// Reads the value of a group's cell back. Never panics.
+pub(crate) fn decode_group(value: &[u8]) -> Result<Group, DecodeError> {
+    v1::group::decode(version_1(kind::CELL, value)?)
 }
 
 /// Reads what replay needs of a job record's body. Never panics.

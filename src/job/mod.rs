@@ -2,6 +2,7 @@
 //!
 //! * [`Envelope`] is everything about a job but its args; [`State`] where it stands.
 //! * [`next`] is the one function that decides every change of state.
+//! * [`Group`] is what is counted of jobs that belong together.
 //! * [`Record`]s are what the log keeps; [`encode`] and [`decode`] turn them into bytes and back.
 //!
 //! Never here: where a record lies, which job is next, when something is due.
@@ -9,6 +10,7 @@
 mod codec;
 mod envelope;
 mod event;
+mod group;
 mod record;
 mod retry;
 mod state;
@@ -19,9 +21,10 @@ mod tests;
 
 #[allow(unused_imports, reason = "the floor's contract; later floors take what they need")]
 pub(crate) use self::{
-    codec::{DecodeError, Peek, decode, encode, encode_job, peek},
+    codec::{DecodeError, GROUP_BYTES_MAX, Peek, decode, decode_group, encode, encode_group, encode_job, peek},
     envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique, cut},
     event::{Ending, Event, Next, Refusal},
+    group::{Callback, Group, Role, Step, Verdict},
     record::{
         Cause, CellRecord, ClaimRun, Claimed, Counters, Due, Ended, JobRecord, Opened, Record, Removes, Totals, kind,
         namespace,

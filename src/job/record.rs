@@ -39,7 +39,8 @@ pub(crate) mod namespace {
     pub(crate) const CRON: u8 = 3;
     /// Limit key → token bucket.
     pub(crate) const BUCKET: u8 = 4;
-    /// Group id, big-endian → its counts and callbacks.
+    /// Group id, big-endian → its counts and callbacks. Behind it the first id of a run of members, big-endian → the
+    /// last one.
     pub(crate) const GROUP: u8 = 5;
     /// Hash of a unique key with a period → the job that has it; until the period ends.
     pub(crate) const PERIOD: u8 = 6;
@@ -61,10 +62,11 @@ pub(crate) mod namespace {
     pub(crate) const PAUSE_KIND: u8 = 14;
     /// Job id, big-endian → percent and text.
     pub(crate) const PROGRESS: u8 = 15;
-    /// Parent's id and child's id, big-endian → the child waits for the parent.
+    /// Parent's id and child's id, big-endian → the child waits for the parent. The child is the callback of a group
+    /// whose number is its id and the highest bit.
     pub(crate) const AFTER: u8 = 16;
     /// Cells of these belong to the job whose id their key begins with: its end takes them away.
-    pub(crate) const OF_A_JOB: [u8; 3] = [STEP, CHECKPOINT, PROGRESS];
+    pub(crate) const OF_A_JOB: [u8; 4] = [STEP, CHECKPOINT, PROGRESS, AFTER];
     /// One cell: the token under which a suspect runs alone.
     pub(crate) const ALONE: u8 = 17;
 }

@@ -573,4 +573,16 @@ faults! {
         "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
     LeaderForgetsTheOthers: "rule 8: who asked while another led waits for ever",
         "engine::tests::waiting::rule_8_who_asks_while_another_leads_is_answered_by_the_committer";
+    MemberEndNotCounted: "what happens to a member is not counted by its group",
+        "engine::tests::groups::every_way_a_member_can_end_or_die_is_counted";
+    RevivedStillCountsAsDead: "a requeued member still counts as dead",
+        "engine::tests::groups::a_requeued_member_is_pending_again_and_its_success_makes_the_group_one";
+    CancelledCountsAsSuccess: "on_success runs though a member was cancelled",
+        "engine::tests::groups::on_success_waits_for_every_member_and_is_discarded_if_one_ended_otherwise";
+    OverGroupTakesMembers: "a group that has completed takes members",
+        "engine::tests::groups::a_group_that_is_complete_takes_no_more_jobs";
+    DamagedMemberNotCounted: "rule 15: a member whose record is damaged keeps its group pending for ever",
+        "engine::tests::groups::a_damaged_member_is_a_dead_one";
+    MembersKeepNoRoom: "rule 10: the end of a member finds no room for its group's cell",
+        "engine::tests::groups::crashes::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
 }

@@ -13,7 +13,7 @@ use super::unique::Unique;
 use crate::clock::Clock;
 use crate::engine::NewJob;
 use crate::engine::{Durability, Enqueued};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Millis;
 use crate::job::{Backoff, Codec};
 use crate::limits::Scaled;
@@ -118,7 +118,7 @@ impl<On> JobBuilder<On> {
         Self { expires: J::EXPIRES_IN.map(Expires::In), ..Self::start(typed(args), on) }
     }
 
-    fn set(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
+    pub(super) fn set(mut self, change: impl FnOnce(&mut NewJob)) -> Self {
         if let Ok(job) = &mut self.job {
             change(job);
         }
@@ -218,6 +218,16 @@ impl<On> JobBuilder<On> {
         self
     }
 
+    /// Bound to no backlog, and what it was bound to.
+    pub(super) fn parted(self) -> (JobBuilder, On) {
+        let Self { job, when, expires, durability, on } = self;
+        (JobBuilder { job, when, expires, durability, on: Detached }, on)
+    }
+
+    pub(super) fn detached(self) -> JobBuilder {
+        self.parted().0
+    }
+
     pub(super) fn level(&self) -> Durability {
         self.durability
     }
@@ -234,6 +244,11 @@ impl<On> JobBuilder<On> {
         check::metadata(&job.metadata)?;
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
         job.limit_key.as_deref().map_or(Ok(()), check::limit_key)?;
+        if job.hold && job.ties.after.is_some() {
+            return Err(Error::invalid(
+                "a job either waits `after` others or is held until it is confirmed; choose one",
+            ));
+        }
         let now = || Millis::not_before(clock.now());
         job.run_at = match self.when {
             When::Now => None,

@@ -16,7 +16,7 @@ use super::receipt::{LeaseError, Receipt, StaleLease};
 use crate::clock::Clock;
 use crate::engine::{Engine, Grant, Settle, Ticket};
 use crate::error::{Error, Result};
-use crate::ids::JobId;
+use crate::ids::{GroupId, JobId};
 use crate::job::{Codec, ErrorCause};
 
 /// A claimed job in your hands: end it with one of the verbs that consume the lease.
@@ -226,6 +226,11 @@ impl Lease {
     /// The queue it came from.
     pub fn queue(&self) -> &str {
         &self.grant.envelope.queue
+    }
+
+    /// The group it is a member of.
+    pub fn group(&self) -> Option<GroupId> {
+        self.grant.envelope.group.map(GroupId)
     }
 
     /// Which attempt this is, from 1.

@@ -1,8 +1,8 @@
 //! The public verbs: what a program says to a backlog.
 //!
 //! * [`Backlog`] is the handle of an opened directory; [`Options`] how to open it; [`ReadOnly`] looks without touching.
-//! * [`Job`] names a type of args; a [`JobBuilder`] holds one job on its way in,
-//!   [`Unique`] which others count as the same.
+//! * [`Job`] names a type of args; a [`JobBuilder`] holds one job on its way in, [`Unique`] which others count as the
+//!   same; a [`GroupBuilder`] or a [`Chain`] several that belong together.
 //! * A [`Queue`] hands out [`Lease`]s; a lease ends its job.
 //! * [`seam`] is the narrow door through which a worker pool takes jobs.
 //!
@@ -18,6 +18,7 @@ mod backlog;
 mod builder;
 mod check;
 mod enqueue;
+mod group;
 #[cfg(feature = "testing")]
 mod inline;
 mod job;
@@ -38,6 +39,7 @@ pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
 pub(crate) use check::{NameOf, name as check_name};
+pub use group::{Chain, GroupBuilder, GroupEnqueued};
 pub use job::Job;
 pub use lane::Queue;
 pub use lease::Lease;

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::layers::States;
 use super::tasks::Limit;
 use crate::engine::Grant;
-use crate::ids::JobId;
+use crate::ids::{GroupId, JobId};
 use crate::queue::seam::JobStore;
 use crate::sync::AtomicBool;
 
@@ -57,6 +57,11 @@ impl Context {
     /// The queue it came from.
     pub fn queue(&self) -> &str {
         &self.grant.envelope.queue
+    }
+
+    /// The group the job is a member of. A follow-up with [`JobBuilder::group`](crate::JobBuilder::group) joins it.
+    pub fn group(&self) -> Option<GroupId> {
+        self.grant.envelope.group.map(GroupId)
     }
 
     /// Which attempt this is, from 1.

@@ -7,6 +7,7 @@ mod damaged;
 mod exhaustive;
 mod faults;
 mod full;
+mod groups;
 mod holds;
 mod invariants;
 mod judged;

@@ -167,6 +167,10 @@ impl Cells {
             .map(|(key, slot)| (key.get(1..).unwrap_or_default(), view(slot)))
     }
 
+    pub(in crate::index) fn count_of(&self, namespace: u8) -> u64 {
+        self.of.get(&namespace).copied().unwrap_or_default()
+    }
+
     /// Keys of one namespace that begin so.
     pub(in crate::index) fn beginning(&self, namespace: u8, prefix: &[u8]) -> Vec<Box<[u8]>> {
         // Asked at the end of every job, and nearly always there is none.

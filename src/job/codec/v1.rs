@@ -1,6 +1,7 @@
 //! Version 1 of every record. Frozen: a change of any struct under here is a new version.
 
 mod fields;
+pub(super) mod group;
 pub(super) mod job;
 pub(super) mod rest;
 mod shapes;

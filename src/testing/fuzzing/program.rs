@@ -160,6 +160,7 @@ impl Run<'_> {
         let engine = left.open(true).unwrap_or_else(|e| panic!("after {mode:?}: {e}"));
         assert_eq!(dump(&engine).unwrap(), wanted, "after {mode:?}");
         engine.check_books().unwrap();
+        engine.check_groups().unwrap();
         self.leases.clear();
         (self.world, self.engine) = (left, engine);
         self.crashes += 1;
