@@ -96,12 +96,16 @@ pub(crate) mod log;
 // Floor 2 joins them.
 pub(crate) mod engine;
 // Floor 3: time-driven services.
+#[cfg(feature = "cron")]
+pub(crate) mod cron;
 pub(crate) mod upkeep;
 // Floor 4: the public verbs.
 pub(crate) mod queue;
 // Floor 5: runs handlers.
 pub(crate) mod worker;
 
+#[cfg(feature = "cron")]
+pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
     Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport,
     Requeued, Status, VerifyReport,
@@ -109,6 +113,8 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
+#[cfg(feature = "cron")]
+pub use queue::Cron;
 pub use queue::{
     Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
     StaleLease,

@@ -4,7 +4,8 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`] (`conditional`: with cells), [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]
+//!   (`timed`: for a service above): the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -24,6 +25,8 @@ mod claim;
 mod close;
 mod commit;
 mod compact;
+#[cfg(feature = "cron")]
+mod conditional;
 mod damage;
 mod enqueue;
 mod ledger;
@@ -44,6 +47,8 @@ mod staging;
 mod state;
 mod suspects;
 mod time;
+#[cfg(feature = "cron")]
+mod timed;
 
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
@@ -60,6 +65,8 @@ use crate::index::Keeper;
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
+#[cfg(feature = "cron")]
+use crate::sync::OnceLock;
 use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
@@ -80,6 +87,8 @@ pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
+#[cfg(feature = "cron")]
+pub(crate) use {conditional::SeenCell, enqueue::Prepared, timed::Timed};
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {
@@ -115,6 +124,9 @@ pub(crate) struct Core {
     compact: Bell,
     /// Wakes upkeep.
     pub(crate) upkeep: Bell,
+    /// Acts when the clock says so.
+    #[cfg(feature = "cron")]
+    timed: OnceLock<Arc<dyn Timed>>,
 }
 
 impl Core {

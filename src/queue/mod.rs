@@ -16,6 +16,8 @@ mod args;
 mod backlog;
 mod builder;
 mod check;
+#[cfg(feature = "cron")]
+mod cron;
 mod enqueue;
 #[cfg(feature = "testing")]
 mod inline;
@@ -36,6 +38,8 @@ pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
 pub(crate) use check::{NameOf, name as check_name};
+#[cfg(feature = "cron")]
+pub use cron::Cron;
 pub use job::Job;
 pub use lane::Queue;
 pub use lease::Lease;

@@ -37,5 +37,7 @@ fn life(core: &Core) {
 pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
+    #[cfg(feature = "cron")]
+    core.turn_timed()?;
     Ok(core.upkeep_rest())
 }

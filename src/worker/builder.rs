@@ -16,6 +16,8 @@ use super::outcome::IntoOutcome;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
+#[cfg(feature = "cron")]
+use crate::cron::CronSet;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::namespace;
@@ -78,6 +80,8 @@ pub struct WorkersBuilder {
     grace: Duration,
     on_poison: Option<OnPoison>,
     exit: fn(i32),
+    #[cfg(feature = "cron")]
+    cron: Vec<CronSet>,
 }
 
 impl WorkersBuilder {
@@ -98,6 +102,8 @@ impl WorkersBuilder {
             grace: Duration::from_secs(25),
             on_poison: None,
             exit: exit_process,
+            #[cfg(feature = "cron")]
+            cron: Vec::new(),
         }
     }
 
@@ -285,6 +291,44 @@ impl WorkersBuilder {
         self
     }
 
+    /// Declares these periodic entries: each firing enqueues a job, whoever runs it. May be called several times, with
+    /// sets of different names. On disk when [`start`](Self::start) returns, as are the jobs of firings that were missed;
+    /// entries fire until the pool stops.
+    ///
+    /// What is declared here *is* the set: an entry of it that an earlier start declared and this one does not is gone,
+    /// and sets of other names stay as they are. An entry whose times stay the same goes on from its last firing, so that
+    /// a deploy neither repeats nor loses one; one whose times have changed fires by the new ones from now on. Pools that
+    /// declare the same set at a time fire each entry once.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, CronEntry, CronSet, Firing, Job, JobBuilder, Missed};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct CloseDay { day: u64 }
+    /// # impl Job for CloseDay { const KIND: &'static str = "close_day"; }
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Sweep {}
+    /// # impl Job for Sweep { const KIND: &'static str = "sweep"; }
+    /// # fn day_of(firing: &Firing) -> u64 { firing.at().elapsed().map_or(0, |ago| ago.as_secs()) }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let close = |firing: &Firing| JobBuilder::new(&CloseDay { day: day_of(firing) });
+    /// let workers = backlog.workers()
+    ///     .handle(|_job: CloseDay, _cx| Ok(()))
+    ///     .handle(|_job: Sweep, _cx| Ok(()))
+    ///     .cron(CronSet::new("books")
+    ///         .entry(CronEntry::cron("close", "30 4 * * *", "Europe/Berlin", close).missed(Missed::Backfill))
+    ///         .entry(CronEntry::every("sweep", Duration::from_secs(600), |_| JobBuilder::new(&Sweep {}))))
+    ///     .start()?;
+    /// assert_eq!(backlog.cron().entries()?.len(), 2);
+    /// backlog.cron().run_now("books", "sweep")?;
+    /// # workers.stop(Duration::from_secs(25))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "cron")]
+    pub fn cron(mut self, set: CronSet) -> Self {
+        self.cron.push(set);
+        self
+    }
+
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
@@ -301,16 +345,48 @@ impl WorkersBuilder {
             }
         };
         let (home, grace) = (self.home.clone(), self.grace);
-        let pool = Arc::new(self.into_pool()?);
+        #[cfg(feature = "cron")]
+        let (this, sets) = self.without_cron()?;
+        #[cfg(not(feature = "cron"))]
+        let this = self;
+        let pool = Arc::new(this.into_pool()?);
+        #[cfg(feature = "cron")]
+        let declared = home.as_ref().map_or(Ok(Vec::new()), |home| home.declare_cron(sets))?;
         let threads = pool.start(threads)?;
-        Ok(Workers::new(pool, threads, home, grace))
+        let workers = Workers::new(pool, threads, home, grace);
+        #[cfg(feature = "cron")]
+        let workers = workers.with_cron(declared);
+        Ok(workers)
     }
 
     /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
     /// ended is on disk, `rest` says whether to look again. Gives how many ran.
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
-        self.into_pool()?.drain(rest)
+        #[cfg(feature = "cron")]
+        let (this, sets, home) = {
+            let home = self.home.clone();
+            let (this, sets) = self.without_cron()?;
+            (this, sets, home)
+        };
+        #[cfg(not(feature = "cron"))]
+        let this = self;
+        let pool = this.into_pool()?;
+        // Fires as long as the pool runs.
+        #[cfg(feature = "cron")]
+        let _declared = home.as_ref().map_or(Ok(Vec::new()), |home| home.declare_cron(sets))?;
+        pool.drain(rest)
+    }
+
+    /// Takes the sets out, their names checked.
+    #[cfg(feature = "cron")]
+    fn without_cron(mut self) -> Result<(Self, Vec<CronSet>)> {
+        let sets = std::mem::take(&mut self.cron);
+        Backlog::check_cron(&sets)?;
+        if self.home.is_none() && !sets.is_empty() {
+            return Err(Error::invalid("cron sets are declared in a backlog, and this pool works for another store"));
+        }
+        Ok((self, sets))
     }
 
     fn into_pool(self) -> Result<Pool> {

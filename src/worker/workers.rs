@@ -51,6 +51,9 @@ pub struct Workers {
     /// Dropped after the pool was told to stop; a pool over another store has none.
     home: Option<Backlog>,
     grace: Duration,
+    /// Periodic entries fire as long as these are held.
+    #[cfg(feature = "cron")]
+    cron: Vec<Arc<crate::cron::Declared>>,
 }
 
 impl Workers {
@@ -59,7 +62,20 @@ impl Workers {
             let pool: Arc<dyn AtShutdown> = pool.clone();
             home.tell_at_shutdown(Arc::downgrade(&pool) as Weak<dyn AtShutdown>);
         }
-        Self { pool, threads, home, grace }
+        Self {
+            pool,
+            threads,
+            home,
+            grace,
+            #[cfg(feature = "cron")]
+            cron: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "cron")]
+    pub(super) fn with_cron(mut self, declared: Vec<Arc<crate::cron::Declared>>) -> Self {
+        self.cron = declared;
+        self
     }
 
     /// Stops: no more claims; running jobs may finish for `grace`, are then asked to end
@@ -113,6 +129,8 @@ impl Workers {
 
     /// Stops claims and waits until no thread is left, the time is up, or so many signals came.
     fn wind_down(&mut self, grace: Duration, signals: u32) -> Stopped {
+        #[cfg(feature = "cron")]
+        self.cron.clear();
         self.pool.begin_stop();
         let over = self.pool.watch(
             Some(grace),
