@@ -35,6 +35,10 @@ pub(super) fn declare(core: &Core, set: &CronSet) -> Result<()> {
                 seen.push(standing);
             }
         }
+        if cells.is_empty() {
+            // As it was declared before, perhaps a moment ago (rule 6); on a full disk too.
+            return core.wait(core.seen_so_far());
+        }
         let declared = core.accept_with(Vec::new(), &cells, &seen, Durability::Sync)?;
         if let Some((_, ticket)) = declared {
             return core.wait(ticket);
@@ -69,7 +73,7 @@ fn begins(
         if stood.times == text && !planted!(DeployForgetsFirings) {
             return Ok(None);
         }
-        if let Some(old) = Times::read(&stood.times) {
+        if let Some(old) = planted!(DeployForgetsFirings, None, Times::read(&stood.times)) {
             fire(core, &set.name, entry, &old)?;
             seen = core.see_cell(namespace::CRON, &key)?;
         }

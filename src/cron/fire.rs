@@ -120,7 +120,8 @@ pub(super) fn make(core: &Core, entry: &CronEntry, firing: &Firing) -> Result<Ve
 /// One frame: the job, and that it was made.
 fn put(core: &Core, job: Vec<Prepared>, fired: &Fired, key: &[u8], seen: SeenCell) -> Result<Option<Ticket>> {
     let job = if planted!(FiringInTwoFrames) {
-        core.accept_with(job, &[], &[], Durability::Sync)?;
+        let accepted = core.accept_with(job, &[], &[], Durability::Sync)?;
+        accepted.map_or(Ok(()), |(_, ticket)| core.wait(ticket))?;
         Vec::new()
     } else {
         job

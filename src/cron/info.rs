@@ -14,8 +14,9 @@ pub struct CronInfo {
     pub times: String,
     /// Its last firing that made a job: the moment it was due.
     pub last: Option<SystemTime>,
-    /// Its next firing. In the past: it was missed, and the entry's [`Missed`](crate::Missed) decides. `None`: its times
-    /// are not known here, written by another release or in a zone that this machine does not know.
+    /// Its next firing, or of one whose job could not be made the next try. In the past: it was missed, and the entry's
+    /// [`Missed`](crate::Missed) decides. `None`: its times are not known here, written by another release or in a zone
+    /// that this machine does not know.
     pub next: Option<SystemTime>,
     /// Whether a running pool of this process declares it. Otherwise it does not fire.
     pub declared: bool,

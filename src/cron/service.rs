@@ -14,7 +14,7 @@ use super::fire::{self, fire};
 use super::info::CronInfo;
 use super::times::Times;
 use crate::engine::{Core, Prepared, Source, Timed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Millis;
 use crate::job::namespace;
 use crate::sync::Mutex;
@@ -57,7 +57,11 @@ impl Service {
         let timings = Mutex::new(vec![Timing::default(); set.entries.len()]);
         let declared = Arc::new(Declared { set, timings });
         self.declared.lock().push(Arc::downgrade(&declared));
-        self.turn(core)?;
+        match self.turn(core) {
+            // What was missed stays due; workers that may not start would end nothing and free nothing.
+            Err(full) if full.kind() == ErrorKind::Full && !planted!(MissedHoldsUpTheStart) => {}
+            turned => drop(turned?),
+        }
         // Upkeep may have asked before, and be on its way to bed.
         core.upkeep.ring();
         Ok(declared)
@@ -105,7 +109,10 @@ impl Service {
             let Some(fired) = Fired::from_bytes(&value) else { continue };
             let standing = active.iter().filter(|known| known.set.name() == set);
             let timing = standing.filter_map(|known| known.timing(&entry)).next();
-            let next = Times::read(&fired.times).and_then(|times| times.next(fired.from));
+            let next = match &timing {
+                Some(timing) if timing.seen => timing.next,
+                _ => Times::read(&fired.times).and_then(|times| times.next(fired.from)),
+            };
             entries.push(CronInfo {
                 set,
                 entry,

@@ -89,6 +89,8 @@ faults! {
         "cron::tests::sets::an_entry_goes_when_its_set_is_declared_without_it_and_no_other_set_is_touched";
     ClockBackUnseen: "rule 16: a firing stored for years ahead keeps an entry silent",
         "cron::tests::clocks::a_clock_that_was_ten_years_ahead_silences_no_entry";
+    MissedHoldsUpTheStart: "rule 10: on a full disk the workers that would free it do not start",
+        "cron::tests::full::on_a_full_disk_a_pool_starts_and_what_it_missed_fires_when_there_is_room";
     HoursAlwaysNamed: "periodic: an entry of every quarter of an hour rests while an hour comes twice",
         "cron::tests::times::hours_that_are_counted_go_by_the_time_that_passes";
     SkipRunsWhatWasMissed: "periodic: an entry that skips what was missed runs it",

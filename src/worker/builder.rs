@@ -332,9 +332,9 @@ impl WorkersBuilder {
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
-    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a concurrency out of range, or no tokio
-    /// runtime. `Io`: the
-    /// system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
+    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a concurrency out of range, no tokio
+    /// runtime, or a periodic entry that is wrong. `Full`: no room to declare periodic entries that were not declared
+    /// before. `Io`: the system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
     pub fn start(self) -> Result<Workers> {
         let threads = match self.concurrency {
             None => std::thread::available_parallelism().map_or(1, NonZero::get),

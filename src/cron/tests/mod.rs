@@ -2,7 +2,9 @@
 
 mod clocks;
 mod crash;
+mod full;
 mod policies;
+mod pools;
 mod sets;
 mod texts;
 mod times;
