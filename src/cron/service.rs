@@ -79,7 +79,7 @@ impl Service {
         active
     }
 
-    fn turn_of(&self, core: &Core, declared: &Declared, nth: usize, entry: &CronEntry) -> Result<fire::Fire> {
+    fn turn_of(core: &Core, declared: &Declared, nth: usize, entry: &CronEntry) -> Result<fire::Fire> {
         let looked = core.clock().now_ms();
         let times = entry.times.clone()?;
         let fired = fire(core, declared.set.name(), entry, &times);
@@ -107,8 +107,8 @@ impl Service {
             let Some((set, entry)) = cell::names(&key) else { continue };
             let Some((value, _)) = core.cell_value(namespace::CRON, &key)? else { continue };
             let Some(fired) = Fired::from_bytes(&value) else { continue };
-            let standing = active.iter().filter(|known| known.set.name() == set);
-            let timing = standing.filter_map(|known| known.timing(&entry)).next();
+            let mut standing = active.iter().filter(|known| known.set.name() == set);
+            let timing = standing.find_map(|known| known.timing(&entry));
             let next = match &timing {
                 Some(timing) if timing.seen => timing.next,
                 _ => Times::read(&fired.times).and_then(|times| times.next(fired.from)),
@@ -157,7 +157,7 @@ impl Timed for Service {
         for declared in self.active() {
             let due: Vec<bool> = declared.timings.lock().iter().map(|timing| timing.is_due(now)).collect();
             for ((nth, entry), _) in declared.set.entries.iter().enumerate().zip(due).filter(|(_, due)| *due) {
-                match self.turn_of(core, &declared, nth, entry) {
+                match Self::turn_of(core, &declared, nth, entry) {
                     Ok(fired) => {
                         jobs += fired.jobs;
                         ticket = fired.ticket.or(ticket);

@@ -13,11 +13,12 @@ use super::handlers::{self, Handler, Handlers};
 use super::layers::{Ended, Layers, Run, States};
 use super::notes::Progress;
 use super::outcome::IntoOutcome;
+#[cfg(feature = "cron")]
+use super::periodic;
+use super::periodic::Periodic;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
-#[cfg(feature = "cron")]
-use crate::cron::CronSet;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::namespace;
@@ -81,7 +82,7 @@ pub struct WorkersBuilder {
     on_poison: Option<OnPoison>,
     exit: fn(i32),
     #[cfg(feature = "cron")]
-    cron: Vec<CronSet>,
+    pub(super) cron: Vec<crate::cron::CronSet>,
 }
 
 impl WorkersBuilder {
@@ -291,44 +292,6 @@ impl WorkersBuilder {
         self
     }
 
-    /// Declares these periodic entries: each firing enqueues a job, whoever runs it. May be called several times, with
-    /// sets of different names. On disk when [`start`](Self::start) returns, as are the jobs of firings that were missed;
-    /// entries fire until the pool stops.
-    ///
-    /// What is declared here *is* the set: an entry of it that an earlier start declared and this one does not is gone,
-    /// and sets of other names stay as they are. An entry whose times stay the same goes on from its last firing, so that
-    /// a deploy neither repeats nor loses one; one whose times have changed fires by the new ones from now on. Pools that
-    /// declare the same set at a time fire each entry once.
-    ///
-    /// ```
-    /// # use backlog::{Backlog, CronEntry, CronSet, Firing, Job, JobBuilder, Missed};
-    /// # use std::time::Duration;
-    /// # #[derive(serde::Serialize, serde::Deserialize)] struct CloseDay { day: u64 }
-    /// # impl Job for CloseDay { const KIND: &'static str = "close_day"; }
-    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Sweep {}
-    /// # impl Job for Sweep { const KIND: &'static str = "sweep"; }
-    /// # fn day_of(firing: &Firing) -> u64 { firing.at().elapsed().map_or(0, |ago| ago.as_secs()) }
-    /// # let dir = tempfile::tempdir()?;
-    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
-    /// let close = |firing: &Firing| JobBuilder::new(&CloseDay { day: day_of(firing) });
-    /// let workers = backlog.workers()
-    ///     .handle(|_job: CloseDay, _cx| Ok(()))
-    ///     .handle(|_job: Sweep, _cx| Ok(()))
-    ///     .cron(CronSet::new("books")
-    ///         .entry(CronEntry::cron("close", "30 4 * * *", "Europe/Berlin", close).missed(Missed::Backfill))
-    ///         .entry(CronEntry::every("sweep", Duration::from_secs(600), |_| JobBuilder::new(&Sweep {}))))
-    ///     .start()?;
-    /// assert_eq!(backlog.cron().entries()?.len(), 2);
-    /// backlog.cron().run_now("books", "sweep")?;
-    /// # workers.stop(Duration::from_secs(25))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[cfg(feature = "cron")]
-    pub fn cron(mut self, set: CronSet) -> Self {
-        self.cron.push(set);
-        self
-    }
-
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
@@ -345,51 +308,21 @@ impl WorkersBuilder {
             }
         };
         let (home, grace) = (self.home.clone(), self.grace);
-        #[cfg(feature = "cron")]
-        let (this, sets) = self.without_cron()?;
-        #[cfg(not(feature = "cron"))]
-        let this = self;
-        let pool = Arc::new(this.into_pool()?);
-        #[cfg(feature = "cron")]
-        let declared = home.as_ref().map_or(Ok(Vec::new()), |home| home.declare_cron(sets))?;
+        let (pool, periodic) = self.into_pool()?;
+        let pool = Arc::new(pool);
         let threads = pool.start(threads)?;
-        let workers = Workers::new(pool, threads, home, grace);
-        #[cfg(feature = "cron")]
-        let workers = workers.with_cron(declared);
-        Ok(workers)
+        Ok(Workers::new(pool, threads, home, grace, periodic))
     }
 
     /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
     /// ended is on disk, `rest` says whether to look again. Gives how many ran.
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
-        #[cfg(feature = "cron")]
-        let (this, sets, home) = {
-            let home = self.home.clone();
-            let (this, sets) = self.without_cron()?;
-            (this, sets, home)
-        };
-        #[cfg(not(feature = "cron"))]
-        let this = self;
-        let pool = this.into_pool()?;
-        // Fires as long as the pool runs.
-        #[cfg(feature = "cron")]
-        let _declared = home.as_ref().map_or(Ok(Vec::new()), |home| home.declare_cron(sets))?;
+        let (pool, _periodic) = self.into_pool()?;
         pool.drain(rest)
     }
 
-    /// Takes the sets out, their names checked.
-    #[cfg(feature = "cron")]
-    fn without_cron(mut self) -> Result<(Self, Vec<CronSet>)> {
-        let sets = std::mem::take(&mut self.cron);
-        Backlog::check_cron(&sets)?;
-        if self.home.is_none() && !sets.is_empty() {
-            return Err(Error::invalid("cron sets are declared in a backlog, and this pool works for another store"));
-        }
-        Ok((self, sets))
-    }
-
-    fn into_pool(self) -> Result<Pool> {
+    fn into_pool(self) -> Result<(Pool, Periodic)> {
         self.queues.iter().try_for_each(|name| check_name(NameOf::Queue, name))?;
         let mut handlers = Handlers::default();
         for (kinds, handler) in self.handlers {
@@ -402,7 +335,11 @@ impl WorkersBuilder {
             return Err(Error::invalid("workers without a handler would park every job; give them one with handle()"));
         }
         handlers.spawn = self.spawn.transpose()?;
-        Ok(Pool::new(Parts {
+        #[cfg(feature = "cron")]
+        let periodic = periodic::declare(self.home.as_ref(), self.cron)?;
+        #[cfg(not(feature = "cron"))]
+        let periodic = ();
+        let pool = Pool::new(Parts {
             store: self.store,
             handlers,
             layers: self.layers,
@@ -410,7 +347,8 @@ impl WorkersBuilder {
             queues: self.queues,
             policy: self.on_poison,
             exit: self.exit,
-        }))
+        });
+        Ok((pool, periodic))
     }
 }
 

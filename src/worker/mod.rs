@@ -18,6 +18,7 @@ mod handlers;
 mod layers;
 mod notes;
 mod outcome;
+mod periodic;
 mod pool;
 mod signals;
 mod tasks;

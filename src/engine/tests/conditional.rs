@@ -40,7 +40,7 @@ fn of_several_who_read_the_same_cell_one_writes() {
         let both = [first, other.clone()];
         assert!(accept("won", &set("a", value_now), &both).is_some(), "{nth}");
         if nth != 2 {
-            assert!(accept("lost", &set("a", "three"), &[second.clone()]).is_none(), "{nth}");
+            assert!(accept("lost", &set("a", "three"), std::slice::from_ref(&second)).is_none(), "{nth}");
             assert!(accept("lost", &set("a", "three"), &[other, second]).is_none(), "{nth}");
         }
         assert_eq!(value(&engine, "a"), (!value_now.is_empty()).then(|| value_now.to_owned()));
@@ -59,7 +59,8 @@ fn a_cell_too_long_to_stay_in_memory_is_compared_too_and_compaction_only_makes_o
     engine.accept_with(Vec::new(), &[set("a", &long)], &[], Durability::Sync).unwrap();
     let seen = engine.see_cell(namespace::CRON, b"a").unwrap();
     assert_eq!(seen.value.as_deref(), Some(long.as_bytes()));
-    let again = engine.accept_with(Vec::new(), &[set("a", &long)], &[seen.clone()], Durability::Sync).unwrap();
+    let again =
+        engine.accept_with(Vec::new(), &[set("a", &long)], std::slice::from_ref(&seen), Durability::Sync).unwrap();
     assert!(again.is_some());
     assert!(engine.accept_with(Vec::new(), &[set("a", "")], &[seen], Durability::Sync).unwrap().is_none());
     // Carried to another place: whoever read it before looks again, and finds the same value.
