@@ -98,12 +98,16 @@ pub(crate) mod log;
 // Floor 2 joins them.
 pub(crate) mod engine;
 // Floor 3: time-driven services.
+#[cfg(feature = "cron")]
+pub(crate) mod cron;
 pub(crate) mod upkeep;
 // Floor 4: the public verbs.
 pub(crate) mod queue;
 // Floor 5: runs handlers.
 pub(crate) mod worker;
 
+#[cfg(feature = "cron")]
+pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
     Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, GroupStatus, IndexOrigin, JobInfo, Limits,
     OnConflict, OnParentFailure, QueueCounts, RecoveryReport, Requeued, Sealed, Status, VerifyReport,
@@ -111,6 +115,8 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
+#[cfg(feature = "cron")]
+pub use queue::Cron;
 pub use queue::{
     Backlog, Chain, Claiming, Detached, Ending, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
     LeaseError, Options, Pending, Queue, ReadOnly, Receipt, StaleLease, Unique,

@@ -232,7 +232,7 @@ impl Core {
     }
 
     /// The staged tail, for answers that say how things stand.
-    pub(super) fn seen_so_far(&self) -> Ticket {
+    pub(crate) fn seen_so_far(&self) -> Ticket {
         Self::ticket_at(&self.state.lock())
     }
 

@@ -4,8 +4,9 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`] with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and [`limits`] and what is decided when
-//!   a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`time`], [`groups`]: the verbs.
+//! * [`enqueue`] (`conditional`: with cells) with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and
+//!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`time`]
+//!   (`timed`: for a service above): the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -25,6 +26,8 @@ mod claim;
 mod close;
 mod commit;
 mod compact;
+#[cfg(feature = "cron")]
+mod conditional;
 mod damage;
 mod enqueue;
 mod groups;
@@ -50,6 +53,8 @@ mod state;
 mod suspects;
 mod takeover;
 mod time;
+#[cfg(feature = "cron")]
+mod timed;
 
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
@@ -66,6 +71,8 @@ use crate::index::Keeper;
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
+#[cfg(feature = "cron")]
+use crate::sync::OnceLock;
 use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
@@ -89,6 +96,8 @@ pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
+#[cfg(feature = "cron")]
+pub(crate) use {conditional::SeenCell, enqueue::Prepared, timed::Timed};
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {
@@ -124,6 +133,9 @@ pub(crate) struct Core {
     compact: Bell,
     /// Wakes upkeep.
     pub(crate) upkeep: Bell,
+    /// Acts when the clock says so.
+    #[cfg(feature = "cron")]
+    timed: OnceLock<Arc<dyn Timed>>,
 }
 
 impl Core {

@@ -147,6 +147,8 @@ fn assemble(
         make: Bell::default(),
         compact: Bell::default(),
         upkeep: Bell::default(),
+        #[cfg(feature = "cron")]
+        timed: crate::sync::OnceLock::default(),
     })
 }
 

@@ -108,6 +108,8 @@ impl Core {
     /// How long upkeep may sleep: until the next due job or deadline, at most a second.
     pub(crate) fn upkeep_rest(&self) -> Duration {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        #[cfg(feature = "cron")]
+        let timed = self.timed_next();
         let mut state = self.state.lock();
         let mut rest = UPKEEP_SLEEP_MAX;
         let tail = state.stage.tail();
@@ -123,6 +125,10 @@ impl Core {
         }
         if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {
             rest = rest.min(deadline.saturating_sub(monotonic));
+        }
+        #[cfg(feature = "cron")]
+        if let Some(at) = timed {
+            rest = rest.min(at.to_system().duration_since(now).unwrap_or_default());
         }
         match state.turns.deadline() {
             Some(deadline) if deadline <= monotonic => self.wake_work(),
@@ -170,6 +176,10 @@ impl Core {
 
     /// Inline: time's work, done by whoever waits. `true`: something became ready.
     pub(super) fn upkeep_inline(&self) -> Result<bool> {
-        Ok(self.promote_due()? + self.expire_leases()? + self.release_callbacks()? > 0)
+        #[cfg(feature = "cron")]
+        let timed = self.turn_timed()?;
+        #[cfg(not(feature = "cron"))]
+        let timed = 0;
+        Ok(self.promote_due()? + self.expire_leases()? + self.release_callbacks()? + timed > 0)
     }
 }

@@ -79,6 +79,22 @@ pub(super) const SLOW: &[Fault] = &[
 ];
 
 faults! {
+    CellsNotCompared: "a frame that was decided on a cell goes out although the cell was set since",
+        "engine::tests::conditional::of_several_who_read_the_same_cell_one_writes";
+    FiringInTwoFrames: "periodic: a firing's job and the cell that says so are two frames",
+        "cron::tests::crash::a_crash_anywhere_around_a_firing_leaves_one_job_of_it";
+    DeployForgetsFirings: "periodic: an entry that is declared again begins anew",
+        "cron::tests::sets::a_restart_neither_repeats_nor_loses_a_firing";
+    RemovedEntriesStay: "periodic: an entry that is not declared any more stays",
+        "cron::tests::sets::an_entry_goes_when_its_set_is_declared_without_it_and_no_other_set_is_touched";
+    ClockBackUnseen: "rule 16: a firing stored for years ahead keeps an entry silent",
+        "cron::tests::clocks::a_clock_that_was_ten_years_ahead_silences_no_entry";
+    MissedHoldsUpTheStart: "rule 10: on a full disk the workers that would free it do not start",
+        "cron::tests::full::on_a_full_disk_a_pool_starts_and_what_it_missed_fires_when_there_is_room";
+    HoursAlwaysNamed: "periodic: an entry of every quarter of an hour rests while an hour comes twice",
+        "cron::tests::times::hours_that_are_counted_go_by_the_time_that_passes";
+    SkipRunsWhatWasMissed: "periodic: an entry that skips what was missed runs it",
+        "cron::tests::policies::skip_runs_nothing_that_is_more_than_a_minute_late";
     AckBeforeSync: "P1: an answer goes out before its sync",
         "engine::tests::promises::p1_what_enqueue_acknowledged_survives_a_power_cut";
     AckAfterPush: "P1: an answer goes out when its record is written, not synced",

@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lease: Duration,
+    #[cfg(feature = "cron")]
+    pub(super) cron: Arc<crate::cron::Service>,
     leaving: Arc<AtomicBool>,
     pools: Mutex<Vec<Weak<dyn AtShutdown>>>,
 }
@@ -79,7 +81,22 @@ impl Backlog {
 
     pub(super) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, lease: Duration) -> Self {
         let leaving = Arc::new(AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { engine, clock, lease, leaving, pools: Mutex::new(Vec::new()) }) }
+        let pools = Mutex::new(Vec::new());
+        #[cfg(feature = "cron")]
+        let cron = Arc::new(crate::cron::Service::default());
+        #[cfg(feature = "cron")]
+        engine.keep_time(cron.clone());
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                clock,
+                lease,
+                #[cfg(feature = "cron")]
+                cron,
+                leaving,
+                pools,
+            }),
+        }
     }
 
     /// What opening found and did: whether the last stop was clean, how many jobs were running then, what became of

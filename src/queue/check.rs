@@ -15,6 +15,10 @@ pub(crate) enum NameOf {
     Kind,
     Queue,
     Step,
+    #[cfg(feature = "cron")]
+    CronSet,
+    #[cfg(feature = "cron")]
+    CronEntry,
 }
 
 impl NameOf {
@@ -23,6 +27,10 @@ impl NameOf {
             NameOf::Kind => "kind",
             NameOf::Queue => "queue name",
             NameOf::Step => "name of a step",
+            #[cfg(feature = "cron")]
+            NameOf::CronSet => "name of a cron set",
+            #[cfg(feature = "cron")]
+            NameOf::CronEntry => "name of a cron entry",
         }
     }
 }

@@ -34,6 +34,12 @@ impl Backlog {
         Ok(())
     }
 
+    /// Upkeep's turn; gives how long it would sleep.
+    #[cfg(all(test, feature = "cron"))]
+    pub(crate) fn upkeep_rest(&self) -> Result<Duration> {
+        upkeep::step(&self.shared.engine)
+    }
+
     /// What the committer does within a second when nobody waits.
     pub(crate) fn commit_lazily(&self) -> Result<()> {
         self.shared.engine.commit_step()

@@ -17,6 +17,8 @@ mod args;
 mod backlog;
 mod builder;
 mod check;
+#[cfg(feature = "cron")]
+mod cron;
 mod enqueue;
 mod group;
 #[cfg(feature = "testing")]
@@ -39,6 +41,8 @@ pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
 pub(crate) use check::{NameOf, name as check_name};
+#[cfg(feature = "cron")]
+pub use cron::Cron;
 pub use group::{Chain, GroupBuilder, GroupEnqueued};
 pub use job::Job;
 pub use lane::Queue;

@@ -40,5 +40,7 @@ pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.expire_leases()?;
     core.release_callbacks()?;
     core.forget_groups()?;
+    #[cfg(feature = "cron")]
+    core.turn_timed()?;
     Ok(core.upkeep_rest())
 }

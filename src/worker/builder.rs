@@ -14,6 +14,9 @@ use super::layers::{Ended, Layers, Run, States};
 use super::notes::Progress;
 use super::order::Order;
 use super::outcome::IntoOutcome;
+#[cfg(feature = "cron")]
+use super::periodic;
+use super::periodic::Periodic;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
@@ -81,6 +84,8 @@ pub struct WorkersBuilder {
     grace: Duration,
     on_poison: Option<OnPoison>,
     exit: fn(i32),
+    #[cfg(feature = "cron")]
+    pub(super) cron: Vec<crate::cron::CronSet>,
 }
 
 impl WorkersBuilder {
@@ -102,6 +107,8 @@ impl WorkersBuilder {
             grace: Duration::from_secs(25),
             on_poison: None,
             exit: exit_process,
+            #[cfg(feature = "cron")]
+            cron: Vec::new(),
         }
     }
 
@@ -302,9 +309,9 @@ impl WorkersBuilder {
     /// Starts the threads. Parked jobs that a handler here can run are ready again.
     ///
     /// # Errors
-    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a weight of zero, a concurrency out of range, or no tokio
-    /// runtime. `Io`: the
-    /// system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
+    /// `Invalid`: no handler, two handlers for one kind or alias, a bad name, a weight of zero, a concurrency out of range, no tokio
+    /// runtime, or a periodic entry that is wrong. `Full`: no room to declare periodic entries that were not declared
+    /// before. `Io`: the system gives no more threads. `Poisoned`, `Closed`. Nothing was started.
     pub fn start(self) -> Result<Workers> {
         let threads = match self.concurrency {
             None => std::thread::available_parallelism().map_or(1, NonZero::get),
@@ -315,19 +322,21 @@ impl WorkersBuilder {
             }
         };
         let (home, grace) = (self.home.clone(), self.grace);
-        let pool = Arc::new(self.into_pool()?);
+        let (pool, periodic) = self.into_pool()?;
+        let pool = Arc::new(pool);
         let threads = pool.start(threads)?;
-        Ok(Workers::new(pool, threads, home, grace))
+        Ok(Workers::new(pool, threads, home, grace, periodic))
     }
 
     /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
     /// ended is on disk, `rest` says whether to look again. Gives how many ran.
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
-        self.into_pool()?.drain(rest)
+        let (pool, _periodic) = self.into_pool()?;
+        pool.drain(rest)
     }
 
-    fn into_pool(self) -> Result<Pool> {
+    fn into_pool(self) -> Result<(Pool, Periodic)> {
         self.queues.iter().try_for_each(|name| check_name(NameOf::Queue, name))?;
         let mut handlers = Handlers::default();
         for (kinds, handler) in self.handlers {
@@ -352,7 +361,11 @@ impl WorkersBuilder {
             }
         };
         handlers.spawn = self.spawn.transpose()?;
-        Ok(Pool::new(Parts {
+        #[cfg(feature = "cron")]
+        let periodic = periodic::declare(self.home.as_ref(), self.cron)?;
+        #[cfg(not(feature = "cron"))]
+        let periodic = ();
+        let pool = Pool::new(Parts {
             store: self.store,
             handlers,
             layers: self.layers,
@@ -360,7 +373,8 @@ impl WorkersBuilder {
             order,
             policy: self.on_poison,
             exit: self.exit,
-        }))
+        });
+        Ok((pool, periodic))
     }
 }
 

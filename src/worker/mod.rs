@@ -19,6 +19,7 @@ mod layers;
 mod notes;
 mod order;
 mod outcome;
+mod periodic;
 mod pool;
 mod signals;
 mod tasks;

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::periodic::Periodic;
 use super::pool::Pool;
 use super::signals::{self, Watch};
 use crate::error::Result;
@@ -51,15 +52,22 @@ pub struct Workers {
     /// Dropped after the pool was told to stop; a pool over another store has none.
     home: Option<Backlog>,
     grace: Duration,
+    periodic: Periodic,
 }
 
 impl Workers {
-    pub(super) fn new(pool: Arc<Pool>, threads: Vec<JoinHandle<()>>, home: Option<Backlog>, grace: Duration) -> Self {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        threads: Vec<JoinHandle<()>>,
+        home: Option<Backlog>,
+        grace: Duration,
+        periodic: Periodic,
+    ) -> Self {
         if let Some(home) = &home {
             let pool: Arc<dyn AtShutdown> = pool.clone();
             home.tell_at_shutdown(Arc::downgrade(&pool) as Weak<dyn AtShutdown>);
         }
-        Self { pool, threads, home, grace }
+        Self { pool, threads, home, grace, periodic }
     }
 
     /// Stops: no more claims; running jobs may finish for `grace`, are then asked to end
@@ -113,6 +121,7 @@ impl Workers {
 
     /// Stops claims and waits until no thread is left, the time is up, or so many signals came.
     fn wind_down(&mut self, grace: Duration, signals: u32) -> Stopped {
+        self.periodic = Periodic::default();
         self.pool.begin_stop();
         let over = self.pool.watch(
             Some(grace),

@@ -2,6 +2,8 @@
 
 mod actions;
 mod borders;
+#[cfg(feature = "cron")]
+mod conditional;
 mod crash;
 mod damaged;
 mod exhaustive;

@@ -205,6 +205,8 @@ fn a_pool_is_refused_that_could_not_do_what_it_says() {
     refused(add().concurrency(0), "concurrency=0");
     refused(add().queues(["mail", ""]), "queue name is empty");
     refused(workers(&store), "without a handler");
+    #[cfg(feature = "cron")]
+    refused(add().cron(crate::cron::CronSet::new("nightly")), "another store");
 }
 
 #[test]
