@@ -128,6 +128,12 @@ impl Core {
         self.scaled
     }
 
+    /// Who drives the services.
+    #[cfg(feature = "testing")]
+    pub(crate) fn drive(&self) -> Drive {
+        self.drive
+    }
+
     /// Why nothing is acknowledged any more, if so.
     pub(crate) fn poisoned(&self) -> Option<Error> {
         self.log.poisoned()

@@ -300,6 +300,10 @@ impl WorkersBuilder {
                 return Err(Error::invalid(format!("concurrency={n} is out of range; give 1 to {max}")));
             }
         };
+        #[cfg(feature = "testing")]
+        if self.home.as_ref().is_some_and(Backlog::has_no_threads) {
+            return Err(Error::invalid("this backlog has no threads: run its workers with drain() instead of start()"));
+        }
         let (home, grace) = (self.home.clone(), self.grace);
         let pool = Arc::new(self.into_pool()?);
         let threads = pool.start(threads)?;
@@ -311,6 +315,13 @@ impl WorkersBuilder {
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
         self.into_pool()?.drain(rest)
+    }
+
+    /// Takes jobs through this store instead; it stands before that of the same backlog.
+    #[cfg(feature = "testing")]
+    pub(crate) fn through(mut self, store: Arc<dyn JobStore>) -> Self {
+        self.store = store;
+        self
     }
 
     fn into_pool(self) -> Result<Pool> {

@@ -11,6 +11,8 @@
 //!
 //! Never here: what a job may become, when it is durable.
 
+#[cfg(feature = "testing")]
+mod alone;
 mod builder;
 mod context;
 mod failure;
@@ -25,6 +27,8 @@ mod tasks;
 mod tests;
 mod workers;
 
+#[cfg(feature = "testing")]
+pub(crate) use alone::run_alone;
 pub use builder::WorkersBuilder;
 pub use context::Context;
 pub use failure::{Failure, Retry};
