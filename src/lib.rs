@@ -89,6 +89,7 @@ pub(crate) mod ids;
 pub mod limits;
 pub(crate) mod random;
 pub(crate) mod sync;
+pub(crate) mod telemetry;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.
 pub(crate) mod index;
 pub(crate) mod job;
@@ -132,6 +133,8 @@ pub mod _documentation {
     pub mod guarantees {}
     #[doc = include_str!("docs/performance.md")]
     pub mod performance {}
+    #[doc = include_str!("docs/telemetry.md")]
+    pub mod telemetry {}
     #[doc = include_str!("docs/format.md")]
     pub mod format {}
     #[doc = include_str!("docs/format_records.md")]

@@ -170,7 +170,7 @@ impl Counts {
 }
 
 /// A lane's queue.
-fn queue_of(lane: &str) -> &str {
+pub(super) fn queue_of(lane: &str) -> &str {
     lane.split('\0').next().unwrap_or(lane)
 }
 

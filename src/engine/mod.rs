@@ -17,6 +17,8 @@
 //!
 //! Never here: typed jobs, handlers, threads of workers.
 
+#[cfg(feature = "metrics")]
+mod ages;
 mod bell;
 mod books;
 mod checkpoint;

@@ -184,6 +184,12 @@ impl<On> JobBuilder<On> {
         self
     }
 
+    /// The job as it stands so far.
+    #[cfg(feature = "tracing")]
+    pub(super) fn seen(&self) -> Option<&NewJob> {
+        self.job.as_ref().ok()
+    }
+
     pub(super) fn level(&self) -> Durability {
         self.durability
     }

@@ -9,6 +9,7 @@ use super::builder::JobBuilder;
 use super::check;
 use super::job::Job;
 use super::pending::Enqueueing;
+use super::watch::Sending;
 use crate::engine::Ticket;
 use crate::engine::{Durability, Enqueued};
 use crate::error::Result;
@@ -65,6 +66,10 @@ impl Backlog {
     /// Enqueues jobs of any kinds, each with what it asks for, in one commit: all or none, in this order. Synced if
     /// any of them asks for it. Limits and errors as [`enqueue_many`](Self::enqueue_many).
     pub fn enqueue_all<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Vec<Enqueued>> {
+        Sending::many().of_many(|| self.enqueue_batch(jobs))
+    }
+
+    fn enqueue_batch<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Vec<Enqueued>> {
         let mut level = Durability::Buffered;
         let mut bytes = 0_usize;
         let (clock, limits) = (&*self.shared.clock, self.shared.engine.limits());
@@ -117,13 +122,18 @@ impl Backlog {
     }
 
     pub(super) fn enqueue_one<On>(&self, job: JobBuilder<On>) -> Result<Enqueued> {
-        let (accepted, ticket) = self.stage_one(job)?;
-        self.shared.engine.wait(ticket)?;
-        Ok(accepted)
+        let sending = Sending::one(&job);
+        let work = || {
+            let (accepted, ticket) = self.stage_one(job)?;
+            self.shared.engine.wait(ticket)?;
+            Ok(accepted)
+        };
+        sending.of_one(work, |accepted| *accepted)
     }
 
     pub(super) fn start_one<On>(&self, job: JobBuilder<On>) -> Enqueueing {
-        match self.stage_one(job) {
+        let sending = Sending::one(&job);
+        match sending.of_one(|| self.stage_one(job), |(accepted, _)| *accepted) {
             Ok((accepted, ticket)) => Enqueueing::waits(self.shared.engine.clone(), accepted, ticket),
             Err(e) => Enqueueing::over(Err(e)),
         }

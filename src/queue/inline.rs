@@ -34,6 +34,8 @@ impl Backlog {
         unless_full(upkeep::step(engine).map(|_| false))?;
         while unless_full(engine.make_step())? {}
         while unless_full(engine.compact_step())? {}
+        #[cfg(feature = "metrics")]
+        upkeep::meters::record(engine);
         Ok(())
     }
 

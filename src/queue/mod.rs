@@ -31,6 +31,7 @@ mod receipt;
 pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;

@@ -106,8 +106,8 @@ impl Bench {
         self.clock.now()
     }
 
-    /// Its clock.
-    pub fn clock(&self) -> &ManualClock {
+    /// Its clock, to be cloned into handlers that take their time.
+    pub fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
 

@@ -25,6 +25,7 @@ mod signals;
 mod tasks;
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
+mod watch;
 mod workers;
 
 #[cfg(feature = "testing")]

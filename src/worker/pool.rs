@@ -26,6 +26,7 @@ use super::context::Context;
 use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
 use super::tasks::Limit;
+use super::watch::{Verdict, Watched};
 use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
@@ -221,7 +222,8 @@ impl Pool {
         let limit = grant.envelope.timeout_ms.map(|ms| Limit::from(since, Duration::from_millis(ms)));
         let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
         let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), limit);
-        let ran = self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock));
+        let watched = Watched::begin(grant, self.handlers.knows(&grant.envelope.kind));
+        let ran = watched.within(|| self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock)));
         let took = clock.monotonic().saturating_sub(since);
         let mut ran = self.layers.ruled(&cx, ran.timed(limit, took));
         // Given back while it ran: its outcome counts for nothing.
@@ -235,12 +237,19 @@ impl Pool {
         }
         let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
         let limits = self.store.limits();
-        let mut settled = self.settle_when_it_fits(grant, ran.into_settle(took, clock, limits));
+        let how = ran.into_settle(took, clock, limits);
+        let mut verdict = Verdict::of(&*self.store, grant, &how);
+        let mut settled = self.settle_when_it_fits(grant, how);
         if let Err(e) = &settled
             && follows
             && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
         {
-            settled = self.settle_when_it_fits(grant, Ran::refused(e).into_settle(took, clock, limits));
+            let how = Ran::refused(e).into_settle(took, clock, limits);
+            verdict = Verdict::of(&*self.store, grant, &how);
+            settled = self.settle_when_it_fits(grant, how);
+        }
+        if matches!(settled, Ok(Some(_))) {
+            watched.ended(verdict, took);
         }
         settled.unwrap_or_else(|e| {
             self.fail(e);

@@ -1,7 +1,5 @@
 //! What can happen to the disk and the process of a bench.
 
-use std::sync::Arc;
-
 use super::{Bench, open};
 use crate::disk::simulated::{CrashMode, Fault, SimDisk};
 use crate::error::{ErrorKind, Result};
@@ -80,7 +78,7 @@ impl Bench {
     pub fn crash(&mut self, mode: CrashMode) -> Result<()> {
         let disk = self.disk.crash_image(self.disk.ops(), mode);
         let lives = self.lives + 1;
-        self.backlog = open(&self.options, &disk, &Arc::clone(&self.clock), self.seed, lives)?;
+        self.backlog = open(&self.options, &disk, &self.clock, self.seed, lives)?;
         (self.disk, self.lives) = (disk, lives);
         Ok(())
     }
