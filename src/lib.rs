@@ -115,8 +115,8 @@ pub use queue::{
     StaleLease,
 };
 pub use worker::{
-    BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,
-    WorkersBuilder,
+    BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress, Retry, Run,
+    RunningJob, Stopped, Workers, WorkersBuilder,
 };
 
 #[cfg(all(test, backlog_shuttle))]

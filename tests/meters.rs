@@ -179,7 +179,9 @@ fn runs_are_counted_by_what_became_of_their_job_and_timed() {
     assert_eq!(ear.names("backlog_runs_total").len(), 6);
     let took = ear.samples("backlog_run_duration_seconds{kind=charge,queue=default}");
     assert_eq!(took.len(), 7);
-    took.into_iter().for_each(|took| assert_is(took, 3.0));
+    for took in took {
+        assert_is(took, 3.0);
+    }
     let running = "backlog_runs_running{kind=charge,queue=default}";
     assert!(ear.samples(running).iter().all(|n| (0.0..=1.0).contains(n)));
     assert_is(ear.gauge(running), 0.0);

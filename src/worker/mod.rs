@@ -22,6 +22,7 @@ mod notes;
 mod outcome;
 mod pool;
 mod signals;
+mod stats;
 mod tasks;
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
@@ -38,5 +39,6 @@ pub(crate) use handlers::panic_text;
 pub use layers::{Ended, Run};
 pub use notes::Progress;
 pub use outcome::{IntoOutcome, Outcome};
+pub use stats::{Monitor, PoolStats, RunningJob};
 pub use tasks::BoxFuture;
 pub use workers::{OnPoison, Stopped, Workers};

@@ -15,6 +15,7 @@
 
 #[cfg(feature = "testing")]
 mod drain;
+mod look;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -77,7 +78,7 @@ pub(super) struct State {
     waiting: VecDeque<Arc<Grant>>,
     /// What a run takes: the longest of the last ones, forgotten by an eighth with each. None yet: no idea.
     run_takes: Option<Duration>,
-    running: BTreeMap<usize, Arc<Grant>>,
+    running: BTreeMap<usize, Running>,
     /// Jobs given back that never started here.
     pub(super) released: usize,
     /// Threads that have not ended.
@@ -86,6 +87,20 @@ pub(super) struct State {
     /// What stopped the pool, if nobody asked it to.
     pub(super) fault: Option<Error>,
     policy: Option<OnPoison>,
+}
+
+/// A job that a thread has.
+#[derive(Clone)]
+struct Running {
+    grant: Arc<Grant>,
+    /// On the monotonic clock.
+    since: Duration,
+}
+
+impl Running {
+    fn is(&self, other: &Self) -> bool {
+        self.grant.token == other.grant.token
+    }
 }
 
 impl State {
@@ -163,7 +178,7 @@ impl Pool {
                 return None;
             }
             if let Some(grant) = state.waiting.pop_front() {
-                state.running.insert(slot, Arc::clone(&grant));
+                state.running.insert(slot, self.taken(&grant));
                 if planted!(RunTwice) {
                     state.waiting.push_back(Arc::clone(&grant));
                 }
@@ -180,6 +195,10 @@ impl Pool {
                 state.idle -= 1;
             }
         }
+    }
+
+    fn taken(&self, grant: &Arc<Grant>) -> Running {
+        Running { grant: Arc::clone(grant), since: self.store.clock().monotonic() }
     }
 
     /// Claims for every idle thread; waits for work if there is none.
@@ -378,7 +397,7 @@ impl Pool {
 impl AtShutdown for Pool {
     fn release_running(&self) {
         let running = mem::take(&mut self.state.lock().running);
-        planted!(ShutdownReleasesNothing, drop(running), self.give_back(running.into_values()));
+        planted!(ShutdownReleasesNothing, drop(running), self.give_back(running.into_values().map(|run| run.grant)));
     }
 }
 
