@@ -114,6 +114,23 @@ fn what_becomes_due_by_the_clock_alone_is_drained() {
 }
 
 #[test]
+fn what_is_due_takes_its_place_in_line_and_what_becomes_due_meanwhile_is_drained_too() {
+    let bench = testing::backlog();
+    bench.enqueue_in(MINUTE, &Charge { sale: 1 }).unwrap();
+    bench.clock().advance(MINUTE);
+    bench.enqueue(&Charge { sale: 2 }).unwrap();
+    bench.enqueue_in(MINUTE, &Charge { sale: 3 }).unwrap();
+    bench.enqueue_in(10 * MINUTE, &Charge { sale: 4 }).unwrap();
+    let clock = std::sync::Arc::clone(bench.clock());
+    let slow = bench.workers().handle(move |_: Charge, _| {
+        clock.advance(MINUTE);
+        Ok(())
+    });
+    let ids: Vec<u64> = bench.drain(slow).unwrap().runs.iter().map(|run| run.id.0).collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[test]
 fn drain_all_moves_the_clock_until_every_job_has_ended() {
     let bench = testing::backlog();
     let began = bench.now();
@@ -193,7 +210,7 @@ fn assertions_see_what_waits_and_narrow_it_down() {
     assert_eq!(bench.enqueued::<Charge>().iter().map(|job| job.sale).collect::<Vec<_>>(), [7, 8, 9]);
     bench.assert_not_enqueued::<Receipt>();
     bench.assert_not_enqueued_with::<Charge>(|job| job.sale == 6);
-    let _ = bench.drain(bench.workers().handle(|_: Charge, _| Ok(()))).unwrap();
+    let _ = bench.drain(bench.workers().handle(|_: Charge, _| Ok(Outcome::Bury("no".into())))).unwrap();
     bench.assert_enqueued::<Charge>().count(1);
 }
 

@@ -188,6 +188,23 @@ fn runs_are_counted_by_what_became_of_their_job_and_timed() {
 }
 
 #[test]
+fn a_run_whose_end_the_disk_did_not_take_is_not_counted() {
+    let (ear, bench) = (Ear::default(), testing::backlog());
+    ear.listen(|| {
+        bench.enqueue(&Charge { n: 0 }).unwrap();
+        let (disk, backlog) = (bench.disk().clone(), bench.backlog().clone());
+        let workers = bench.workers().handle(move |_: Charge, _: Context| {
+            disk.fail_call(0, Fault::eio().on(&[Call::Write]));
+            backlog.enqueue(&Charge { n: 1 })?;
+            Ok(())
+        });
+        bench.drain(workers).unwrap_err();
+    });
+    assert_eq!(ear.names("backlog_runs_total"), Vec::<String>::new());
+    assert_is(ear.gauge("backlog_runs_running{kind=charge,queue=default}"), 0.0);
+}
+
+#[test]
 fn live_jobs_are_told_by_queue_and_state_and_those_that_are_over_by_their_end() {
     let (ear, bench) = (Ear::default(), testing::backlog());
     ear.listen(|| {
