@@ -91,6 +91,7 @@ pub(crate) mod ids;
 pub mod limits;
 pub(crate) mod random;
 pub(crate) mod sync;
+pub(crate) mod telemetry;
 // Floor 1: meaning, bytes in order, ordered lookup; mutually unaware.
 pub(crate) mod index;
 pub(crate) mod job;
@@ -122,8 +123,8 @@ pub use queue::{
     LeaseError, Options, Pending, Queue, ReadOnly, Receipt, StaleLease, Unique,
 };
 pub use worker::{
-    BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,
-    WorkersBuilder,
+    BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress, Retry, Run,
+    RunningJob, Stopped, Workers, WorkersBuilder,
 };
 
 #[cfg(all(test, backlog_shuttle))]
@@ -140,6 +141,8 @@ pub mod _documentation {
     pub mod guarantees {}
     #[doc = include_str!("docs/performance.md")]
     pub mod performance {}
+    #[doc = include_str!("docs/telemetry.md")]
+    pub mod telemetry {}
     #[doc = include_str!("docs/format.md")]
     pub mod format {}
     #[doc = include_str!("docs/format_records.md")]

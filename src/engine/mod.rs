@@ -19,6 +19,8 @@
 //!
 //! Never here: typed jobs, handlers, threads of workers.
 
+#[cfg(feature = "metrics")]
+mod ages;
 mod bell;
 mod books;
 mod checkpoint;
@@ -147,6 +149,12 @@ impl Core {
     /// The limits of this directory.
     pub(crate) fn limits(&self) -> Scaled {
         self.scaled
+    }
+
+    /// Who drives the services.
+    #[cfg(feature = "testing")]
+    pub(crate) fn drive(&self) -> Drive {
+        self.drive
     }
 
     /// Why nothing is acknowledged any more, if so.

@@ -166,6 +166,18 @@ impl Index {
         })
     }
 
+    /// The first ready job of each priority of a lane, best priority first, and where its record lies.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn ready_heads(&self, lane: LaneId) -> impl Iterator<Item = (JobId, Place)> {
+        let mut from = Some(0);
+        std::iter::from_fn(move || {
+            let ((of, rank, first), _) = self.ready.iter_from((lane.0, from?, 0)).next()?;
+            from = rank.checked_add(1);
+            (of == lane.0).then_some(JobId(first))
+        })
+        .filter_map(|id| Some((id, self.get(id)?.place)))
+    }
+
     /// Under which key a job stands beside its entry in `jobs`. Looks through whole trees: for rare repairs.
     pub(crate) fn key_of(&self, id: JobId) -> Option<Key> {
         let zero = (Millis(0), JobId(0));

@@ -175,7 +175,8 @@ impl Log {
     fn sync_file(&self, segment: SegmentId, file: &Arc<dyn DiskFile>) -> Result<()> {
         self.poison.check()?;
         self.poison.guard(|| {
-            files::sync_data(file).map_err(|e| Error::io(format!("cannot sync {}", self.file_name(segment)), e))
+            crate::telemetry::synced(|| files::sync_data(file))
+                .map_err(|e| Error::io(format!("cannot sync {}", self.file_name(segment)), e))
         })?;
         // A write may have failed meanwhile: nothing is acknowledged after that.
         planted!(PoisonUncheckedAfterSync, Ok(()), self.poison.check())

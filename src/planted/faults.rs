@@ -543,6 +543,12 @@ faults! {
         "engine::tests::notes::what_a_run_keeps_goes_with_its_job_and_survives_every_crash_before";
     OverdueRunGoesOn: "the future of a run whose time is over is not dropped",
         "worker::tests::asynchronous::at_its_timeout_a_future_is_dropped_and_the_attempt_has_failed";
+    OverdueRunsUnseen: "rule 13: a run past its timeout is not reported as stuck",
+        "worker::tests::stats::rule_13_a_run_past_its_timeout_is_shown_as_stuck_until_it_returns";
+    CancelledRunsUnseen: "rule 13: a run whose job was cancelled is not reported as stuck",
+        "worker::tests::stats::rule_13_a_run_whose_job_was_cancelled_is_shown_as_stuck_and_the_longest_run_first";
+    EndedRunsShown: "a run that ends while somebody looks is shown as stuck",
+        "worker::tests::stats::a_run_that_ends_while_somebody_looks_is_not_shown_as_stuck";
     MomentsRoundedDown: "a scheduled job runs up to a millisecond early",
         "ids::tests::a_moment_between_two_milliseconds_is_not_reached_by_the_first";
     CutLeafForgotten: "a leaf that took an entry while it was closed is not saved",

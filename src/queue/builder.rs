@@ -228,6 +228,12 @@ impl<On> JobBuilder<On> {
         self.parted().0
     }
 
+    /// The job as it stands so far.
+    #[cfg(feature = "tracing")]
+    pub(super) fn seen(&self) -> Option<&NewJob> {
+        self.job.as_ref().ok()
+    }
+
     pub(super) fn level(&self) -> Durability {
         self.durability
     }

@@ -9,6 +9,7 @@ use super::builder::JobBuilder;
 use super::check;
 use super::job::Job;
 use super::pending::Pending;
+use super::watch::Sending;
 use crate::engine::Ticket;
 use crate::engine::{Durability, Enqueued};
 use crate::error::Result;
@@ -65,9 +66,11 @@ impl Backlog {
     /// Enqueues jobs of any kinds, each with what it asks for, in one commit: all or none, in this order. Synced if
     /// any of them asks for it. Limits and errors as [`enqueue_many`](Self::enqueue_many).
     pub fn enqueue_all<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Vec<Enqueued>> {
-        let Some((accepted, ticket)) = self.stage_all(jobs)? else { return Ok(Vec::new()) };
-        self.shared.engine.wait(ticket)?;
-        Ok(accepted)
+        Sending::many().of_many(|| {
+            let Some((accepted, ticket)) = self.stage_all(jobs)? else { return Ok(Vec::new()) };
+            self.shared.engine.wait(ticket)?;
+            Ok(accepted)
+        })
     }
 
     fn stage_all<On>(&self, jobs: impl IntoIterator<Item = JobBuilder<On>>) -> Result<Option<(Vec<Enqueued>, Ticket)>> {
@@ -138,13 +141,18 @@ impl Backlog {
     }
 
     pub(super) fn enqueue_one<On>(&self, job: JobBuilder<On>) -> Result<Enqueued> {
-        let (accepted, ticket) = self.stage_one(job)?;
-        self.shared.engine.wait(ticket)?;
-        Ok(accepted)
+        let sending = Sending::one(&job);
+        let work = || {
+            let (accepted, ticket) = self.stage_one(job)?;
+            self.shared.engine.wait(ticket)?;
+            Ok(accepted)
+        };
+        sending.of_one(work, |accepted| *accepted)
     }
 
     pub(super) fn start_one<On>(&self, job: JobBuilder<On>) -> Pending<Enqueued> {
-        Pending::new(&self.shared.engine, self.stage_one(job))
+        let sending = Sending::one(&job);
+        Pending::new(&self.shared.engine, sending.of_one(|| self.stage_one(job), |(accepted, _)| *accepted))
     }
 
     fn stage_one<On>(&self, job: JobBuilder<On>) -> Result<(Enqueued, Ticket)> {

@@ -7,8 +7,10 @@ use super::backlog::Backlog;
 use super::options::Options;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::engine::{Doors, Drive, IndexChoice};
-use crate::error::Result;
+use crate::engine::{Doors, Drive, IndexChoice, Source};
+use crate::error::{ErrorKind, Result};
+use crate::ids::JobId;
+use crate::job::Envelope;
 use crate::random::Random;
 use crate::upkeep;
 
@@ -25,12 +27,15 @@ impl Options {
 }
 
 impl Backlog {
-    /// What the services would do now, had they threads: time's work, segments, compaction.
+    /// What the services would do now, had they threads: time's work, segments, compaction. What a full disk keeps them
+    /// from waits for the next time, as with threads.
     pub(crate) fn serve(&self) -> Result<()> {
         let engine = &self.shared.engine;
-        upkeep::step(engine)?;
-        while engine.make_step()? {}
-        while engine.compact_step()? {}
+        unless_full(upkeep::step(engine).map(|_| false))?;
+        while unless_full(engine.make_step())? {}
+        while unless_full(engine.compact_step())? {}
+        #[cfg(feature = "metrics")]
+        upkeep::meters::record(engine);
         Ok(())
     }
 
@@ -38,6 +43,25 @@ impl Backlog {
     #[cfg(all(test, feature = "cron"))]
     pub(crate) fn upkeep_rest(&self) -> Result<Duration> {
         upkeep::step(&self.shared.engine)
+    }
+
+    /// Whether whoever waits does the work.
+    pub(crate) fn has_no_threads(&self) -> bool {
+        self.shared.engine.drive() == Drive::Inline
+    }
+
+    /// Every live job with its args, by id.
+    pub(crate) fn standing(&self) -> Result<Vec<(JobId, Envelope, Vec<u8>)>> {
+        let engine = &self.shared.engine;
+        let (mut found, mut from) = (Vec::new(), JobId(0));
+        loop {
+            let ids = engine.ids_from(from, None);
+            let Some(last) = ids.last() else { return Ok(found) };
+            from = JobId(last.0.saturating_add(1));
+            for id in ids {
+                found.extend(engine.job(id)?.map(|(envelope, args)| (id, envelope, args)));
+            }
+        }
     }
 
     /// What the committer does within a second when nobody waits.
@@ -48,5 +72,13 @@ impl Backlog {
     /// How long until the next scheduled job is due; `None`: nothing is scheduled.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.shared.engine.next_due()
+    }
+}
+
+/// Whether there is more to do now.
+fn unless_full(step: Result<bool>) -> Result<bool> {
+    match step {
+        Err(full) if full.kind() == ErrorKind::Full => Ok(false),
+        other => other,
     }
 }

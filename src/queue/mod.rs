@@ -36,6 +36,7 @@ pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
 mod unique;
+mod watch;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;

@@ -13,6 +13,7 @@ use crate::engine::{Doors, Drive, Engine, IndexChoice, Settings};
 use crate::error::{Error, Result};
 use crate::limits::SEGMENT_BYTES_DEFAULT;
 use crate::random::RealRandom;
+use crate::telemetry;
 use crate::upkeep;
 
 /// Settings for opening a directory; made by [`Backlog::builder`]. Every setting has a default that suits most.
@@ -126,6 +127,7 @@ impl Options {
             create: self.create,
             suspects_alone: self.suspects_alone,
         };
+        telemetry::describe();
         let (clock, drive) = (doors.clock.clone(), doors.drive);
         let engine = Engine::open(doors, settings)?;
         if drive == Drive::Threads {

@@ -6,6 +6,9 @@
 //!
 //! Never here: deciding what a job becomes (`job::next`), reading records (`engine`).
 
+#[cfg(feature = "metrics")]
+pub(crate) mod meters;
+
 use std::time::Duration;
 
 use crate::engine::{Core, Engine, UPKEEP_SLEEP_MAX};
@@ -17,12 +20,16 @@ pub(crate) fn start(engine: &Engine) -> Result<()> {
 }
 
 fn life(core: &Core) {
+    #[cfg(feature = "metrics")]
+    let mut meters = meters::Meters::default();
     loop {
         // Before looking whether to stop: the ring that says so is not to be missed.
         let heard = core.upkeep.heard();
         if core.stopping() {
             return;
         }
+        #[cfg(feature = "metrics")]
+        meters.look(core);
         let rest = match step(core) {
             Ok(rest) => rest,
             // The handle's end: everybody else hears of it too.

@@ -321,6 +321,10 @@ impl WorkersBuilder {
                 return Err(Error::invalid(format!("concurrency={n} is out of range; give 1 to {max}")));
             }
         };
+        #[cfg(feature = "testing")]
+        if self.home.as_ref().is_some_and(Backlog::has_no_threads) {
+            return Err(Error::invalid("this backlog has no threads: run its workers with drain() instead of start()"));
+        }
         let (home, grace) = (self.home.clone(), self.grace);
         let (pool, periodic) = self.into_pool()?;
         let pool = Arc::new(pool);
@@ -334,6 +338,13 @@ impl WorkersBuilder {
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
         let (pool, _periodic) = self.into_pool()?;
         pool.drain(rest)
+    }
+
+    /// Takes jobs through this store instead; it stands before that of the same backlog.
+    #[cfg(feature = "testing")]
+    pub(crate) fn through(mut self, store: Arc<dyn JobStore>) -> Self {
+        self.store = store;
+        self
     }
 
     fn into_pool(self) -> Result<(Pool, Periodic)> {

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::outcome::{IntoOutcome, Outcome};
 use super::tasks::{self, Limit, RunFuture, Spawn};
+use super::watch;
 use crate::clock::Clock;
 use crate::engine::{Grant, Settle};
 use crate::error::{Error, Result};
@@ -202,7 +203,9 @@ impl Handlers {
         };
         let run = || match handler {
             Handler::Blocking(handler) => handler(grant, cx),
-            Handler::Async(handler) => tasks::run(handler(grant, cx), self.spawn.as_ref(), limit, clock),
+            Handler::Async(handler) => {
+                tasks::run(watch::carried(handler(grant, cx)), self.spawn.as_ref(), limit, clock)
+            }
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
     }

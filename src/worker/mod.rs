@@ -11,6 +11,8 @@
 //!
 //! Never here: what a job may become, when it is durable.
 
+#[cfg(feature = "testing")]
+mod alone;
 mod builder;
 mod context;
 mod failure;
@@ -22,11 +24,15 @@ mod outcome;
 mod periodic;
 mod pool;
 mod signals;
+mod stats;
 mod tasks;
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
+mod watch;
 mod workers;
 
+#[cfg(feature = "testing")]
+pub(crate) use alone::run_alone;
 pub use builder::WorkersBuilder;
 pub use context::Context;
 pub use failure::{Failure, Retry};
@@ -35,5 +41,6 @@ pub(crate) use handlers::panic_text;
 pub use layers::{Ended, Run};
 pub use notes::Progress;
 pub use outcome::{IntoOutcome, Outcome};
+pub use stats::{Monitor, PoolStats, RunningJob};
 pub use tasks::BoxFuture;
 pub use workers::{OnPoison, Stopped, Workers};

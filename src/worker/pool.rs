@@ -15,6 +15,7 @@
 
 #[cfg(feature = "testing")]
 mod drain;
+mod look;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -27,6 +28,7 @@ use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
 use super::order::Order;
 use super::tasks::Limit;
+use super::watch::{Verdict, Watched};
 use super::workers::OnPoison;
 use crate::engine::{Grant, Settle, Ticket};
 use crate::error::{Error, ErrorKind, Result};
@@ -77,7 +79,7 @@ pub(super) struct State {
     waiting: VecDeque<Arc<Grant>>,
     /// What a run takes: the longest of the last ones, forgotten by an eighth with each. None yet: no idea.
     run_takes: Option<Duration>,
-    running: BTreeMap<usize, Arc<Grant>>,
+    running: BTreeMap<usize, Running>,
     /// Jobs given back that never started here.
     pub(super) released: usize,
     /// Threads that have not ended.
@@ -86,6 +88,20 @@ pub(super) struct State {
     /// What stopped the pool, if nobody asked it to.
     pub(super) fault: Option<Error>,
     policy: Option<OnPoison>,
+}
+
+/// A job that a thread has.
+#[derive(Clone)]
+struct Running {
+    grant: Arc<Grant>,
+    /// On the monotonic clock.
+    since: Duration,
+}
+
+impl Running {
+    fn is(&self, other: &Self) -> bool {
+        self.grant.token == other.grant.token
+    }
 }
 
 impl State {
@@ -163,7 +179,7 @@ impl Pool {
                 return None;
             }
             if let Some(grant) = state.waiting.pop_front() {
-                state.running.insert(slot, Arc::clone(&grant));
+                state.running.insert(slot, self.taken(&grant));
                 if planted!(RunTwice) {
                     state.waiting.push_back(Arc::clone(&grant));
                 }
@@ -180,6 +196,10 @@ impl Pool {
                 state.idle -= 1;
             }
         }
+    }
+
+    fn taken(&self, grant: &Arc<Grant>) -> Running {
+        Running { grant: Arc::clone(grant), since: self.store.clock().monotonic() }
     }
 
     /// Claims for every idle thread; waits for work if there is none.
@@ -229,7 +249,8 @@ impl Pool {
         let limit = grant.envelope.timeout_ms.map(|ms| Limit::from(since, Duration::from_millis(ms)));
         let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
         let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), limit);
-        let ran = self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock));
+        let watched = Watched::begin(grant, self.handlers.knows(&grant.envelope.kind));
+        let ran = watched.within(|| self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock)));
         let took = clock.monotonic().saturating_sub(since);
         let mut ran = self.layers.ruled(&cx, ran.timed(limit, took));
         // Given back while it ran: its outcome counts for nothing.
@@ -243,12 +264,19 @@ impl Pool {
         }
         let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
         let limits = self.store.limits();
-        let mut settled = self.settle_when_it_fits(grant, ran.into_settle(took, clock, limits));
+        let how = ran.into_settle(took, clock, limits);
+        let mut verdict = Verdict::of(&*self.store, grant, &how);
+        let mut settled = self.settle_when_it_fits(grant, how);
         if let Err(e) = &settled
             && follows
             && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
         {
-            settled = self.settle_when_it_fits(grant, Ran::refused(e).into_settle(took, clock, limits));
+            let how = Ran::refused(e).into_settle(took, clock, limits);
+            verdict = Verdict::of(&*self.store, grant, &how);
+            settled = self.settle_when_it_fits(grant, how);
+        }
+        if matches!(settled, Ok(Some(_))) {
+            watched.ended(verdict, took);
         }
         settled.unwrap_or_else(|e| {
             self.fail(e);
@@ -377,7 +405,7 @@ impl Pool {
 impl AtShutdown for Pool {
     fn release_running(&self) {
         let running = mem::take(&mut self.state.lock().running);
-        planted!(ShutdownReleasesNothing, drop(running), self.give_back(running.into_values()));
+        planted!(ShutdownReleasesNothing, drop(running), self.give_back(running.into_values().map(|run| run.grant)));
     }
 }
 

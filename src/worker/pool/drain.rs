@@ -16,7 +16,7 @@ impl Pool {
         loop {
             while let Some(grant) = self.take(&self.order.next(), 1)?.pop() {
                 let grant = Arc::new(grant);
-                self.state.lock().running.insert(0, Arc::clone(&grant));
+                self.state.lock().running.insert(0, self.taken(&grant));
                 mark = self.run(0, &grant).or(mark);
                 ran += 1;
                 if let Some(fault) = self.state.lock().fault.clone() {

@@ -5,6 +5,7 @@ mod ending;
 mod layers;
 mod running;
 mod signals;
+mod stats;
 mod twin;
 
 use std::sync::Arc;

@@ -40,12 +40,19 @@ pub(super) struct Twin {
     held: Mutex<Held>,
     changed: Condvar,
     clock: ManualClock,
+    /// What happens before the next answer to who asks for a wish to cancel.
+    before_wish: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Twin {
     pub(super) fn new() -> Arc<Self> {
         let clock = ManualClock::new(1_000_000);
-        Arc::new(Self { held: Mutex::new(Held::default()), changed: Condvar::new(), clock })
+        Arc::new(Self {
+            held: Mutex::new(Held::default()),
+            changed: Condvar::new(),
+            clock,
+            before_wish: Mutex::default(),
+        })
     }
 
     pub(super) fn add(&self, kind: &str, args: &str) -> u64 {
@@ -65,6 +72,10 @@ impl Twin {
 
     pub(super) fn advance(&self, by: std::time::Duration) {
         self.clock.advance(by);
+    }
+
+    pub(super) fn before_wish(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.before_wish.lock() = Some(Box::new(happens));
     }
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
@@ -226,6 +237,8 @@ impl JobStore for Twin {
     }
 
     fn cancel_requested(&self, grant: &Grant) -> bool {
+        let happens = self.before_wish.lock().take();
+        happens.into_iter().for_each(|happens| happens());
         let held = self.held.lock();
         held.poisoned || held.jobs.get(&grant.id.0).is_none_or(|(job, _)| job.cancel_requested)
     }
