@@ -22,7 +22,7 @@ pub(crate) struct Keeper {
 struct Life {
     process: Child,
     /// The shop ends when it is closed.
-    _input: Option<ChildStdin>,
+    input: Option<ChildStdin>,
     /// Open, so that the shop can write.
     _output: BufReader<ChildStdout>,
 }
@@ -50,7 +50,7 @@ impl Keeper {
         output.read_line(&mut line).await?;
         let port = line.trim().parse();
         self.port = port.map_err(|_| io::Error::other("the shop did not open; its error stands above"))?;
-        self.life = Some(Life { process, _input: input, _output: output });
+        self.life = Some(Life { process, input, _output: output });
         Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), pid))
     }
 
@@ -71,7 +71,7 @@ impl Keeper {
     /// Tells it to end in order, and waits for that.
     pub(crate) async fn stop(mut self) -> io::Result<ExitStatus> {
         let mut life = self.life.take().ok_or_else(|| io::Error::other("no shop was started"))?;
-        drop(life._input.take());
+        drop(life.input.take());
         life.process.wait().await
     }
 }

@@ -64,7 +64,7 @@ pub(crate) enum What {
 }
 
 /// Tells of a moment, and waits until it may pass.
-pub(crate) async fn tell(witness: &mpsc::Sender<Moment>, what: What) {
+pub(crate) async fn tell(witness: mpsc::Sender<Moment>, what: What) {
     let (go_on, passed) = oneshot::channel();
     // A witness that has gone wants to hear nothing more.
     if witness.send(Moment { what, _go_on: go_on }).await.is_ok() {
@@ -105,7 +105,8 @@ impl Provider {
         }
         let (answer, news) = work(&mut self.books());
         if let (Some(witness), Some(what)) = (&self.witness, news) {
-            tell(witness, what).await;
+            // On a task of its own: whoever asked may hang up, and it was done all the same.
+            let _ = tokio::spawn(tell(witness.clone(), what)).await;
         }
         after(mood.trouble).await.unwrap_or(answer)
     }

@@ -88,7 +88,7 @@ fn the_whole(outcome: &Outcome<'_>, queue: &ReadOnly, wrong: &mut impl FnMut(Str
         Some(status) => wrong(format!("the shop did not end in order: {status}")),
         None => wrong("the shop had to be killed at the end".to_owned()),
     }
-    wrong_if(queue.verify()?.damage.iter().map(|damage| format!("damage: {damage}")), wrong);
+    queue.verify()?.damage.iter().for_each(|damage| wrong(format!("damage: {damage}")));
     let (total, declined) = (counts.total(), books.declined().count() as u64);
     if total.dead != declined || total.live() != total.dead {
         wrong(format!("the queue is not at rest: {total:?} with {declined} declined"));
@@ -101,10 +101,6 @@ fn the_whole(outcome: &Outcome<'_>, queue: &ReadOnly, wrong: &mut impl FnMut(Str
         ));
     }
     Ok(())
-}
-
-fn wrong_if(what: impl Iterator<Item = String>, wrong: &mut impl FnMut(String)) {
-    what.for_each(wrong);
 }
 
 /// One sale: one booking, of the right price; a receipt if it was paid; and the customer saw just that.

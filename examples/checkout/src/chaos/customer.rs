@@ -45,7 +45,7 @@ impl Customer {
         let (item, cents) = ITEMS.get(n % ITEMS.len()).ok_or("the shop is empty")?;
         let buy = Buy { order: order_of(n), buyer: format!("customer {n}"), item: (*item).to_owned() };
         let (sale, again) = tokio::try_join!(self.buy(&buy), self.buy(&buy))?;
-        tell(&self.witness, What::Accepted).await;
+        tell(self.witness.clone(), What::Accepted).await;
         let end = if n.is_multiple_of(2) { self.poll(sale).await? } else { self.listen(sale).await? };
         let late = self.buy(&buy).await?;
         Ok(Served { order: buy.order, cents: *cents, sale, also: [again, late], end })
