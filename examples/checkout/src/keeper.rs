@@ -56,7 +56,8 @@ impl Keeper {
 
     /// SIGKILL, and it is gone when this is done.
     pub(crate) async fn kill(&mut self) -> io::Result<()> {
-        if let Some(mut life) = self.life.take() {
+        let Some(mut life) = self.life.take() else { return Ok(()) };
+        if life.process.try_wait()?.is_none() {
             life.process.kill().await?;
         }
         Ok(())
