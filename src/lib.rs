@@ -110,7 +110,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
 pub use queue::{
-    Backlog, Detached, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
+    Backlog, Detached, Done, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
     StaleLease,
 };
 pub use worker::{

@@ -4,7 +4,7 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]: the verbs.
+//! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`], [`results`] and [`retention`]: the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -35,6 +35,8 @@ mod open;
 pub(crate) mod planner;
 mod readonly;
 mod recover;
+mod results;
+mod retention;
 mod room;
 mod salvage;
 mod services;
@@ -74,9 +76,10 @@ pub use manage::{Cancelled, Confirmed, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};
+pub(crate) use results::result_cell;
 pub(crate) use services::Engine;
 pub use settings::Durability;
-pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
+pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;

@@ -115,6 +115,7 @@ fn assemble(
         upkeep_tail: Lsn(0),
         checkpoint: recovered.checkpoint,
         turns: Turns::default(),
+        dead_looked_at: (Millis(0), JobId(0)),
         books,
     };
     Ok(Core {

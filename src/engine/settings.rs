@@ -66,7 +66,12 @@ pub(crate) struct Settings {
     pub(crate) create: bool,
     /// Whether jobs that were in flight at two crashes run first and alone after an open (rule 11).
     pub(crate) suspects_alone: bool,
+    /// How long dead jobs are kept (rule 19).
+    pub(crate) keep_dead: Duration,
 }
+
+/// How long dead jobs are kept unless somebody says otherwise.
+pub(crate) const KEEP_DEAD: Duration = Duration::from_secs(180 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -76,6 +81,7 @@ impl Default for Settings {
             checkpoint_bytes: 256 << 20,
             create: true,
             suspects_alone: true,
+            keep_dead: KEEP_DEAD,
         }
     }
 }

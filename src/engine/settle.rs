@@ -76,12 +76,12 @@ impl Core {
     /// Carries out the verdict. `None`: the lease is stale, nothing happened.
     pub(crate) fn settle(&self, grant: &Grant, how: Settle) -> Result<Option<Ticket>> {
         match how {
-            Settle::Ack { follow_ups, cells } => self.ack(grant, follow_ups, &cells),
+            Settle::Ack { follow_ups, cells } => self.complete(grant, follow_ups, &cells),
             other => self.give_back(grant, &other),
         }
     }
 
-    fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
+    pub(super) fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
         let mut jobs = self.prepare_all(follow_ups.into_iter().map(Ok))?;
         check_cells(cells)?;
         // What must be possible on a full disk is the bare end, for which every lease keeps room; what it brings along

@@ -77,6 +77,8 @@ pub(super) struct State {
     /// Position of the newest checkpoint that was saved.
     pub(super) checkpoint: Lsn,
     pub(super) turns: Turns,
+    /// Dead and parked jobs up to here were looked at for pruning; the beginning, if all of them were.
+    pub(super) dead_looked_at: (Millis, JobId),
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.

@@ -549,4 +549,10 @@ faults! {
         "worker::tests::running::rule_11_a_pool_claims_no_more_than_a_millisecond_of_work_ahead";
     LeaderForgetsTheOthers: "rule 8: who asked while another led waits for ever",
         "engine::tests::waiting::rule_8_who_asks_while_another_leads_is_answered_by_the_committer";
+    CellsKeptForEver: "rule 19: a cell whose time is over is never pruned",
+        "engine::tests::kept::a_result_is_answered_until_its_time_is_over_and_not_a_moment_longer";
+    ParkedArePruned: "rule 19: parked jobs are pruned like dead ones",
+        "engine::tests::kept::rule_19_a_crowd_of_parked_jobs_is_never_pruned_and_hides_no_dead_one_behind_it";
+    ResultsHoldUpTheEnd: "rule 10: on a full disk a job with a result cannot end",
+        "engine::tests::kept::rule_10_a_job_ends_on_a_full_disk_and_leaves_no_result";
 }

@@ -46,4 +46,8 @@ pub trait Job {
 
     /// How long one attempt may take, see [`JobBuilder::timeout`](crate::JobBuilder::timeout). Default: no limit.
     const TIMEOUT: Option<Duration> = None;
+
+    /// How long the result of a completed job is kept, see [`JobBuilder::keep_result`](crate::JobBuilder::keep_result).
+    /// Default: not at all.
+    const KEEP_RESULT: Option<Duration> = None;
 }

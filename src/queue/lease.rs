@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::args::parse_args;
 use super::backlog::Shared;
 use super::builder::JobBuilder;
+use super::done::Done;
 use super::job::Job;
 use super::receipt::{LeaseError, Receipt, StaleLease};
 use crate::clock::Clock;
@@ -90,6 +91,30 @@ impl Lease {
         let jobs = follow_ups.into_iter().map(|job| job.into_new_job(&*self.clock, limits)).collect();
         match jobs {
             Ok(follow_ups) => self.end(Settle::Ack { follow_ups, cells: Vec::new() }),
+            Err(error) => Err(LeaseError::new(error, self)),
+        }
+    }
+
+    /// The job is completed and leaves this behind, in one commit.
+    ///
+    /// # Errors
+    /// As [`ack_with`](Self::ack_with); also `Invalid` and `TooLarge` for the result, with nothing done.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Codec, Done};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let day = Duration::from_secs(24 * 3600);
+    /// let id = backlog.raw_job("sum", b"[1,2]".to_vec(), Codec::Json).keep_result(day).enqueue()?.id;
+    /// let lease = backlog.queue("default").claim()?.expect("it is ready");
+    /// lease.complete(Done::with(&3))?;
+    /// assert_eq!(backlog.result::<u64>(id)?, Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn complete(self, done: Done) -> Result<Receipt, LeaseError> {
+        match done.into_ack(&self.grant, &*self.clock, self.engine.limits()) {
+            Ok(ack) => self.end(ack),
             Err(error) => Err(LeaseError::new(error, self)),
         }
     }

@@ -16,6 +16,7 @@ mod args;
 mod backlog;
 mod builder;
 mod check;
+mod done;
 mod enqueue;
 #[cfg(feature = "testing")]
 mod inline;
@@ -36,6 +37,7 @@ pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
 pub(crate) use check::{NameOf, name as check_name};
+pub use done::Done;
 pub use job::Job;
 pub use lane::Queue;
 pub use lease::Lease;

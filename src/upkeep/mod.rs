@@ -1,4 +1,5 @@
-//! What happens because time passes: one service that promotes due jobs and takes back leases that ran out.
+//! What happens because time passes: one service that promotes due jobs, takes back leases that ran out, and prunes
+//! what is kept no longer.
 //!
 //! # Invariants
 //! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.
@@ -37,5 +38,6 @@ fn life(core: &Core) {
 pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
+    core.prune()?;
     Ok(core.upkeep_rest())
 }

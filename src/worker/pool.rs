@@ -233,14 +233,14 @@ impl Pool {
         if ran.is_retried() && self.flagged.load(Ordering::SeqCst) {
             ran = Ran::Release;
         }
-        let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
+        let leaves = matches!(&ran, Ran::Done(done) if !done.is_nothing());
         let limits = self.store.limits();
-        let mut settled = self.settle_when_it_fits(grant, ran.into_settle(took, clock, limits));
+        let mut settled = self.settle_when_it_fits(grant, ran.into_settle(grant, took, clock, limits));
         if let Err(e) = &settled
-            && follows
+            && leaves
             && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
         {
-            settled = self.settle_when_it_fits(grant, Ran::refused(e).into_settle(took, clock, limits));
+            settled = self.settle_when_it_fits(grant, Ran::refused(e).into_settle(grant, took, clock, limits));
         }
         settled.unwrap_or_else(|e| {
             self.fail(e);

@@ -10,6 +10,7 @@ mod full;
 mod holds;
 mod invariants;
 mod judged;
+mod kept;
 mod lives;
 mod managed;
 mod matrix;
