@@ -103,15 +103,15 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, IndexOrigin, JobInfo, QueueCounts, RecoveryReport,
-    Requeued, Status, VerifyReport,
+    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, Event, Events, IndexOrigin, JobInfo, PastJob,
+    QueueCounts, RecoveryReport, Requeued, Status, VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{JobId, Phase};
-pub use job::{Backoff, Codec, ErrorCause};
+pub use job::{Backoff, Codec, Ending, ErrorCause};
 pub use queue::{
-    Backlog, Detached, Done, Enqueueing, Filter, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
-    StaleLease,
+    Backlog, Detached, Done, Enqueueing, Filter, Finished, Job, JobBuilder, Lease, LeaseError, Options, Queue,
+    ReadOnly, Receipt, StaleLease, Waited, Waiting,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,

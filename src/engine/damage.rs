@@ -99,6 +99,7 @@ impl Core {
             self.put(state, 0, &entries, |_, place| places.push(place));
             if let [job, note] = *places.as_slice() {
                 state.forget_lease(id);
+                state.watchers.ended(id);
                 self.pass_turn(state, id);
                 let filed = Filed::of(Cause::Changed, Some(&removes), &envelope);
                 state.books.job(id, job, &filed).inspect_err(|e| self.log.poison(e))?;

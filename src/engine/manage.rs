@@ -184,8 +184,10 @@ impl Core {
             }
             if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
                 lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
+                state.watchers.stops(id);
             }
             let lsn = self.file_change(state, id, change)?;
+            self.tell(state, id, &seen.envelope, change);
             let ticket = Ticket { lsn, level: Durability::Sync };
             Ok(Try::Done(Some((Answer::Changed(seen.entry.phase), ticket))))
         })
@@ -239,6 +241,7 @@ impl Core {
             } else {
                 state.paused.remove(queue);
             }
+            self.tell_pause(state, queue, paused);
             Ok(Try::Done(Ticket { lsn, level: Durability::Sync }))
         })
     }

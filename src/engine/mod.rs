@@ -5,6 +5,7 @@
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`], [`results`] and [`retention`]: the verbs.
+//! * [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -26,6 +27,8 @@ mod commit;
 mod compact;
 mod damage;
 mod enqueue;
+mod events;
+mod history;
 mod ledger;
 mod look;
 mod make;
@@ -45,7 +48,9 @@ mod settle;
 mod staging;
 mod state;
 mod suspects;
+mod tell;
 mod time;
+mod watch;
 
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
@@ -70,6 +75,11 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
+#[cfg(test)]
+pub(crate) use events::Stream;
+pub use events::{Event, Events, What};
+pub(crate) use history::HISTORY_DEFAULT;
+pub use history::PastJob;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};
@@ -83,6 +93,7 @@ pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
+pub(crate) use watch::{Over, Watch};
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {
@@ -96,6 +107,8 @@ pub(crate) struct Core {
     log: Log,
     state: Mutex<state::State>,
     desk: commit::Desk,
+    /// What happens to jobs, on its way to those who listen.
+    stream: events::Stream,
     keeper: Mutex<Keeper>,
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,

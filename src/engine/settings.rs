@@ -68,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) suspects_alone: bool,
     /// How long dead jobs are kept (rule 19).
     pub(crate) keep_dead: Duration,
+    /// Jobs that ended and are remembered in memory, count.
+    pub(crate) history: usize,
 }
 
 /// How long dead jobs are kept unless somebody says otherwise.
@@ -82,6 +84,7 @@ impl Default for Settings {
             create: true,
             suspects_alone: true,
             keep_dead: KEEP_DEAD,
+            history: super::history::HISTORY_DEFAULT,
         }
     }
 }

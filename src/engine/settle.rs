@@ -113,6 +113,7 @@ impl Core {
             for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
                 planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
             }
+            self.tell_end(state, grant.id, &grant.envelope, &ended);
             Ok(Try::Done(Some(Ticket { lsn: planted!(AckAnsweredEarly, Lsn(0), end), level: Durability::Sync })))
         })
     }
@@ -154,6 +155,7 @@ impl Core {
                 return Ok(Try::NoRoom(class));
             }
             let end = self.file_change(state, grant.id, &change)?;
+            self.tell(state, grant.id, envelope, &change);
             Ok(Try::Done(Changed::Done(Some(Ticket { lsn: end, level: Durability::Sync }))))
         })
     }
@@ -231,6 +233,7 @@ impl Core {
                 let filed = Filed::of(*cause, Some(removes), envelope);
                 state.books.job(id, place, &filed).inspect_err(|e| self.log.poison(e))?;
                 match envelope.state {
+                    JobState::Dead { .. } => state.watchers.ended(id),
                     JobState::Ready if !planted!(GivenBackSilently) => self.wake_work(),
                     JobState::Scheduled { run_at } if !planted!(RetryDoesNotRing) => {
                         self.ring_upkeep_before(state, run_at);
@@ -244,6 +247,7 @@ impl Core {
 
     pub(super) fn file_end(&self, state: &mut State, id: JobId, ended: &Ended) -> Result<()> {
         state.forget_lease(id);
+        state.watchers.ended(id);
         self.pass_turn(state, id);
         state.books.ended(id, ended).inspect_err(|e| self.log.poison(e))
     }

@@ -82,12 +82,14 @@ impl Core {
     pub(super) fn attempt<T>(&self, mut step: impl FnMut(&mut State) -> Result<Try<T>>) -> Result<T> {
         loop {
             let seen = self.room_seen();
-            let tried = {
+            let (tried, called) = {
                 let mut state = self.state.lock();
                 self.check_life(&state)?;
                 let tried = step(&mut state)?;
-                (tried, state.stage.staged_bytes())
+                let called = self.pass_on(&mut state);
+                ((tried, state.stage.staged_bytes()), called)
             };
+            called.iter().for_each(|watch| watch.call());
             match tried {
                 (Try::Done(value), staged) => {
                     if staged > PUSH_BYTES {

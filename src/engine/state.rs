@@ -8,8 +8,10 @@ use crate::log::Stage;
 
 use super::books::Books;
 use super::claim::Picked;
+use super::history::History;
 use super::settings::Durability;
 use super::suspects::Turns;
+use super::watch::Watchers;
 
 /// Whether verbs are still taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub(super) struct State {
     pub(super) turns: Turns,
     /// Dead and parked jobs up to here were looked at for pruning; the beginning, if all of them were.
     pub(super) dead_looked_at: (Millis, JobId),
+    pub(super) watchers: Watchers,
+    pub(super) history: History,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.
@@ -145,6 +149,7 @@ impl State {
 
     /// Takes a lease out of the process's own book; the index is the caller's business.
     pub(super) fn forget_lease(&mut self, id: JobId) {
+        self.watchers.stops(id);
         if let Some(lease) = self.leases.remove(&id)
             && let Some(deadline) = lease.deadline
         {

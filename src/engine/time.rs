@@ -95,6 +95,7 @@ impl Core {
                     return Ok(Try::NoRoom(change.class()));
                 }
                 self.file_change(state, id, &change)?;
+                self.tell(state, id, &seen.envelope, &change);
                 Ok(Try::Done(true))
             })?;
             if done {
@@ -120,6 +121,9 @@ impl Core {
             rest = rest.min(run_at.to_system().duration_since(now).unwrap_or_default());
         }
         if let Some((&(deadline, _), _)) = state.deadlines.first_key_value() {
+            rest = rest.min(deadline.saturating_sub(monotonic));
+        }
+        if let Some(deadline) = state.watchers.alarm() {
             rest = rest.min(deadline.saturating_sub(monotonic));
         }
         match state.turns.deadline() {

@@ -21,7 +21,7 @@ mod tests;
 pub(crate) use self::{
     codec::{DecodeError, Peek, decode, encode, encode_job, peek},
     envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique, cut},
-    event::{Ending, Event, Next, Refusal},
+    event::{Event, Next, Refusal},
     record::{
         Cause, CellRecord, ClaimRun, Claimed, Counters, Due, Ended, JobRecord, Opened, Record, Removes, Totals, kind,
         namespace,
@@ -31,5 +31,6 @@ pub(crate) use self::{
 };
 pub use self::{
     envelope::{Codec, ErrorCause},
+    event::Ending,
     retry::Backoff,
 };

@@ -18,6 +18,7 @@ mod builder;
 mod check;
 mod done;
 mod enqueue;
+mod events;
 #[cfg(feature = "testing")]
 mod inline;
 mod job;
@@ -32,6 +33,7 @@ mod receipt;
 pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
@@ -48,3 +50,4 @@ pub use options::Parts;
 pub use pending::Enqueueing;
 pub use read_only::ReadOnly;
 pub use receipt::{LeaseError, Receipt, StaleLease};
+pub use wait::{Finished, Waited, Waiting};

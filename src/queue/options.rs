@@ -9,7 +9,7 @@ use super::read_only::ReadOnly;
 use crate::clock::{Clock, RealClock};
 use crate::disk::Disk;
 use crate::disk::real::RealDisk;
-use crate::engine::{Doors, Drive, Engine, IndexChoice, KEEP_DEAD, Settings};
+use crate::engine::{Doors, Drive, Engine, HISTORY_DEFAULT, IndexChoice, KEEP_DEAD, Settings};
 use crate::error::{Error, Result};
 use crate::limits::SEGMENT_BYTES_DEFAULT;
 use crate::random::RealRandom;
@@ -37,6 +37,7 @@ pub struct Options {
     create: bool,
     suspects_alone: bool,
     keep_dead: Duration,
+    history: usize,
 }
 
 impl Options {
@@ -53,6 +54,7 @@ impl Options {
             create: true,
             suspects_alone: true,
             keep_dead: KEEP_DEAD,
+            history: HISTORY_DEFAULT,
         }
     }
 
@@ -99,6 +101,13 @@ impl Options {
         self
     }
 
+    /// How many jobs that ended are remembered in memory for [`Backlog::history`] and [`Backlog::wait`], count; about
+    /// 150 bytes each. Zero: none. Default: 10,000.
+    pub fn history(mut self, jobs: usize) -> Self {
+        self.history = jobs;
+        self
+    }
+
     /// Length of a segment of a new directory, bytes; limits scale with it. For tests. Default: 32 MiB.
     #[doc(hidden)]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
@@ -135,6 +144,7 @@ impl Options {
             create: self.create,
             suspects_alone: self.suspects_alone,
             keep_dead: self.keep_dead,
+            history: self.history,
         };
         let (clock, drive) = (doors.clock.clone(), doors.drive);
         let engine = Engine::open(doors, settings)?;

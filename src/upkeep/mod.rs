@@ -38,6 +38,7 @@ fn life(core: &Core) {
 pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
+    core.call_overdue();
     core.prune()?;
     Ok(core.upkeep_rest())
 }

@@ -10,12 +10,14 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
+use super::hooks::{Hooks, Listener};
 use super::layers::{Ended, Layers, Run, States};
 use super::notes::Progress;
 use super::outcome::IntoOutcome;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
+use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::namespace;
@@ -70,6 +72,7 @@ pub struct WorkersBuilder {
     handlers: Vec<(Vec<&'static str>, Handler)>,
     raw: Vec<(String, Handler)>,
     layers: Layers,
+    hooks: Hooks,
     states: States,
     /// An error: there is no such executor.
     spawn: Option<Result<Spawn>>,
@@ -91,6 +94,7 @@ impl WorkersBuilder {
             handlers: Vec::new(),
             raw: Vec::new(),
             layers: Layers::default(),
+            hooks: Hooks::default(),
             states: States::default(),
             spawn: None,
             queues: Vec::new(),
@@ -238,6 +242,30 @@ impl WorkersBuilder {
         self
     }
 
+    /// Calls this for everything that happens to jobs and queues of this backlog while the pool runs, whoever brought it
+    /// about: enqueued, started, completed, failed, retried, died and the rest; the table stands at
+    /// [`Event`]. To act around runs of this pool alone, or before they end, take [`around`](Self::around).
+    ///
+    /// All hooks run on one thread of their own, one event after the other in the order of the log, each when what it
+    /// tells is on disk. A panic in one is let go of. If they fall behind by more than 16,384 events they miss some
+    /// ([`Workers::missed_events`]). [`Workers::stop`] waits for them, at most as long as its grace.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, What};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let builder = backlog.workers().on(|event| match event.what {
+    ///     What::Died { attempts } => eprintln!("{:?} of {} died after {attempts}", event.job, event.kind),
+    ///     _ => {}
+    /// });
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(mut self, hook: impl Fn(&Event) + Send + 'static) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
     /// Something every handler of this pool can reach by its type: [`Context::state`]. The last of a type counts.
     pub fn with_state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.put(state);
@@ -300,20 +328,29 @@ impl WorkersBuilder {
                 return Err(Error::invalid(format!("concurrency={n} is out of range; give 1 to {max}")));
             }
         };
-        let (home, grace) = (self.home.clone(), self.grace);
-        let pool = Arc::new(self.into_pool()?);
+        let (home, grace, store) = (self.home.clone(), self.grace, Arc::clone(&self.store));
+        let (pool, hooks) = self.into_pool()?;
+        let pool = Arc::new(pool);
+        let hooks = hooks.listen(&*store).map(Listener::start).transpose()?;
         let threads = pool.start(threads)?;
-        Ok(Workers::new(pool, threads, home, grace))
+        Ok(Workers::new(pool, threads, hooks, home, grace))
     }
 
     /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
     /// ended is on disk, `rest` says whether to look again. Gives how many ran.
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
-        self.into_pool()?.drain(rest)
+        let store = Arc::clone(&self.store);
+        let (pool, hooks) = self.into_pool()?;
+        let hooks = hooks.listen(&*store);
+        let drained = pool.drain(rest);
+        if let Some(hooks) = hooks {
+            hooks.call_pending();
+        }
+        drained
     }
 
-    fn into_pool(self) -> Result<Pool> {
+    fn into_pool(self) -> Result<(Pool, Hooks)> {
         self.queues.iter().try_for_each(|name| check_name(NameOf::Queue, name))?;
         let mut handlers = Handlers::default();
         for (kinds, handler) in self.handlers {
@@ -326,7 +363,7 @@ impl WorkersBuilder {
             return Err(Error::invalid("workers without a handler would park every job; give them one with handle()"));
         }
         handlers.spawn = self.spawn.transpose()?;
-        Ok(Pool::new(Parts {
+        let pool = Pool::new(Parts {
             store: self.store,
             handlers,
             layers: self.layers,
@@ -334,7 +371,8 @@ impl WorkersBuilder {
             queues: self.queues,
             policy: self.on_poison,
             exit: self.exit,
-        }))
+        });
+        Ok((pool, self.hooks))
     }
 }
 

@@ -12,9 +12,11 @@
 //! Never here: what a job may become, when it is durable.
 
 mod builder;
+mod cancelled;
 mod context;
 mod failure;
 mod handlers;
+mod hooks;
 mod layers;
 mod notes;
 mod outcome;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::cancelled::Flag;
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
@@ -58,7 +59,7 @@ pub(super) struct Pool {
     queues: Vec<String>,
     /// What `State::stopping` says, for those who must not take the lock.
     stopping: AtomicBool,
-    flagged: Arc<AtomicBool>,
+    flagged: Arc<Flag>,
     state: Mutex<State>,
     /// Idle threads wait here.
     work: Condvar,
@@ -115,7 +116,7 @@ impl Pool {
             states,
             queues,
             stopping: AtomicBool::new(false),
-            flagged: Arc::new(AtomicBool::new(false)),
+            flagged: Arc::default(),
             state: Mutex::new(State { policy, ..State::default() }),
             work: Condvar::new(),
             news: Condvar::new(),
@@ -230,7 +231,7 @@ impl Pool {
             state.has_run(took);
             state.running.remove(&slot)?;
         }
-        if ran.is_retried() && self.flagged.load(Ordering::SeqCst) {
+        if ran.is_retried() && self.flagged.is_raised() {
             ran = Ran::Release;
         }
         let leaves = matches!(&ran, Ran::Done(done) if !done.is_nothing());
@@ -288,7 +289,7 @@ impl Pool {
     /// The store takes nothing any more: the pool stops. A closed backlog is no fault.
     fn fail(&self, e: Error) {
         if e.kind() != ErrorKind::Closed {
-            self.flagged.store(true, Ordering::SeqCst);
+            self.flagged.raise();
             self.state.lock().fault.get_or_insert(e);
         }
         self.begin_stop();
@@ -323,7 +324,7 @@ impl Pool {
 
     /// Asks every run to end soon; a run that fails from now on keeps its attempt.
     pub(super) fn flag(&self) {
-        self.flagged.store(true, Ordering::SeqCst);
+        self.flagged.raise();
     }
 
     /// Waits until `enough` of the pool's state, at most this long.

@@ -4,6 +4,7 @@ mod actions;
 mod borders;
 mod crash;
 mod damaged;
+mod events;
 mod exhaustive;
 mod faults;
 mod full;
@@ -27,5 +28,6 @@ mod short;
 mod suspects;
 mod view;
 mod waiting;
+mod watching;
 
 use super::world;
