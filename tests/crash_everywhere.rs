@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backlog::testing::{CrashEverywhere, Found, Scenario, Tried, crash_everywhere};
-use backlog::{Backlog, Context, Failure, Job, Outcome, WorkersBuilder};
+use backlog::{Backlog, Context, Done, Failure, Job, JobId, Outcome, Waited, WorkersBuilder};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -389,4 +389,49 @@ fn in_steps(scenario: &Scenario) -> Result<(), Failure> {
 #[test]
 fn a_step_whose_next_one_has_begun_is_never_run_again_whatever_crashes() {
     counted(crash_everywhere(in_steps));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Total {
+    of: Vec<u64>,
+}
+
+impl Job for Total {
+    const KIND: &'static str = "total";
+    const KEEP_RESULT: Option<Duration> = Some(Duration::from_secs(3600));
+}
+
+/// Adds up once, and waits for the sum.
+fn a_sum(scenario: &Scenario) -> Result<(), Failure> {
+    let told = Cell::new(None);
+    let work = |backlog: &Backlog| -> Result<u64, Failure> {
+        let sum = |job: Total, _: Context| Ok(Done::with(&job.of.iter().sum::<u64>()));
+        Ok(scenario.drain(backlog.workers().handle(sum))?)
+    };
+    scenario.run(|backlog| {
+        let id = backlog.enqueue(&Total { of: vec![1, 2, 3] })?.id;
+        work(backlog)?;
+        if let Waited::Finished(finished) = backlog.wait(id, Duration::ZERO)? {
+            told.set(finished.result::<u64>()?.map(|sum| (id, sum)));
+        }
+        Ok(())
+    })?;
+    scenario.finish(|backlog| {
+        if let Some((id, sum)) = told.get() {
+            let (waited, kept) = (backlog.wait(id, Duration::ZERO)?, backlog.result::<u64>(id)?);
+            if kept != Some(sum) || !waited.is_completed() || sum != 6 {
+                return Err(Failure::new(format!("told {sum}, then {waited:?} with {kept:?}")));
+            }
+        }
+        let ran = work(backlog)?;
+        match (backlog.counts().enqueued, backlog.result::<u64>(JobId(1))?) {
+            (0, None) | (1, Some(6)) => Ok(()),
+            other => Err(Failure::new(format!("{other:?} after {ran} runs"))),
+        }
+    })
+}
+
+#[test]
+fn an_end_that_a_waiter_was_told_stands_with_its_result_whatever_crashes() {
+    counted(crash_everywhere(a_sum));
 }

@@ -76,6 +76,7 @@ pub(super) const SLOW: &[Fault] = &[
     Fault::BatchLimitOffByOne,
     Fault::MetaBeforeFlush,
     Fault::OldVersionsGoFirst,
+    Fault::GraceWakesNobody,
 ];
 
 faults! {
