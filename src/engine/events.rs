@@ -13,11 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
 use crate::ids::{JobId, Lsn, Phase};
 use crate::job::{Ending, ErrorCause};
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
+
+/// Events told under one hold of the stream's lock.
+const TOLD_AT_A_TIME: usize = 1_024;
 
 /// Something that happened to a job or a queue.
 ///
@@ -94,10 +97,7 @@ impl Events {
 
     /// The next event, if it comes within this time.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Event> {
-        match self.from.recv_timeout(timeout) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.from.recv_timeout(timeout).ok()
     }
 
     /// The next event, if it is there.
@@ -139,6 +139,20 @@ struct Reader {
     missed: Arc<AtomicU64>,
 }
 
+impl Reader {
+    /// `false`: he listens no more.
+    fn tell(&self, event: &Event) -> bool {
+        match self.to.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missed.fetch_add(1, Ordering::SeqCst);
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     /// Told when the log is durable up to there.
@@ -177,26 +191,25 @@ impl Stream {
 
     /// Tells what is durable by now.
     pub(crate) fn tell(&self, durable: Lsn) {
-        if !self.is_heard() {
-            return;
-        }
+        // A part at a time: verbs that have news wait for the lock.
+        while self.is_heard() && self.tell_some(durable) {}
+    }
+
+    /// `true`: there may be more.
+    fn tell_some(&self, durable: Lsn) -> bool {
         let mut inner = self.inner.lock();
         let Inner { waiting, readers, .. } = &mut *inner;
-        while waiting.front().is_some_and(|(lsn, _)| *lsn <= durable || planted!(EventsToldEarly)) {
-            let Some((_, event)) = waiting.pop_front() else { break };
-            readers.retain(|reader| match reader.to.try_send(event.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => {
-                    reader.missed.fetch_add(1, Ordering::SeqCst);
-                    true
-                }
-                Err(TrySendError::Disconnected(_)) => false,
-            });
+        let mut more = false;
+        for _ in 0..TOLD_AT_A_TIME {
+            more = waiting.front().is_some_and(|(lsn, _)| *lsn <= durable || planted!(EventsToldEarly));
+            let Some((_, event)) = more.then(|| waiting.pop_front()).flatten() else { break };
+            readers.retain(|reader| reader.tell(&event));
         }
         if readers.is_empty() {
             waiting.clear();
             self.listening.store(false, Ordering::SeqCst);
         }
+        more
     }
 
     /// Nothing will be told any more.

@@ -42,11 +42,12 @@ pub struct PastJob {
 }
 
 impl PastJob {
-    pub(super) fn new(id: JobId, before: &Envelope, ended: &Ended, names: &mut Names) -> Self {
+    fn new(id: JobId, before: &Envelope, ended: &Ended, names: &mut Names) -> Self {
+        let (kind, queue) = names.share(&before.kind, &before.queue);
         Self {
             id,
-            kind: names.share(&before.kind),
-            queue: names.share(&before.queue),
+            kind,
+            queue,
             how: ended.how,
             attempts: before.attempts.saturating_add(u32::from(ended.how == Ending::Completed)),
             created_at: before.created_at.to_system(),
@@ -66,19 +67,34 @@ pub(super) fn ran_for(before: &Envelope, at: Millis) -> Option<Duration> {
 
 /// Kinds and queues: few, and told of many jobs.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
+pub(super) struct Names {
+    kinds: Shared,
+    queues: Shared,
+}
 
 impl Names {
-    pub(super) fn share(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return Arc::clone(known);
+    pub(super) fn share(&mut self, kind: &str, queue: &str) -> (Arc<str>, Arc<str>) {
+        (self.kinds.share(kind), self.queues.share(queue))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Neighbours mostly bear the same name.
+    last: Arc<str>,
+    known: HashSet<Arc<str>>,
+}
+
+impl Shared {
+    fn share(&mut self, name: &str) -> Arc<str> {
+        if &*self.last != name {
+            if self.known.len() >= NAMES_MAX {
+                self.known.clear();
+            }
+            self.last = self.known.get(name).cloned().unwrap_or_else(|| name.into());
+            self.known.insert(Arc::clone(&self.last));
         }
-        if self.0.len() >= NAMES_MAX {
-            self.0.clear();
-        }
-        let name: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&name));
-        name
+        Arc::clone(&self.last)
     }
 }
 

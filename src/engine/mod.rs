@@ -93,7 +93,7 @@ pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
-pub(crate) use watch::{Over, Watch};
+pub(crate) use watch::{Over, Watch, call_all};
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {

@@ -63,14 +63,9 @@ impl Core {
     fn prune_dead(&self, state: &mut State, now: Millis) -> Result<Try<u64>> {
         let Some(before) = self.dead_before(now) else { return Ok(Try::Done(0)) };
         let (over, next) = dead_until(state, before);
-        let ended: Vec<(JobId, Ended)> = over
-            .into_iter()
-            .map(|(at, id, queue)| {
-                // A dead job keeps no other out, so it has no key to free.
-                let removes = Removes::Dead { at, queue };
-                (id, Ended { removes, how: Ending::Pruned, unique: None, at: now })
-            })
-            .collect();
+        // A dead job keeps no other out, so it has no key to free.
+        let ended = |removes| Ended { removes, how: Ending::Pruned, unique: None, at: now };
+        let ended: Vec<(JobId, Ended)> = over.into_iter().map(|(id, removes)| (id, ended(removes))).collect();
         let entries: Vec<Entry> =
             ended.iter().map(|(id, ended)| Entry::new(id.0, &Record::Ended(ended.clone()))).collect();
         let n = self.fitting(&entries);
@@ -105,8 +100,11 @@ impl Core {
     }
 }
 
+/// A key among dead and parked jobs.
+type DeadKey = (Millis, JobId);
+
 /// The next few jobs that died by then, and where to look on if there are none among those looked at.
-fn dead_until(state: &State, before: Millis) -> (Vec<(Millis, JobId, String)>, (Millis, JobId)) {
+fn dead_until(state: &State, before: Millis) -> (Vec<(JobId, Removes)>, DeadKey) {
     let start = (Millis(0), JobId(0));
     let (mut over, mut looked_at) = (Vec::new(), 0);
     for (at, id, lane, phase) in state.books.index.dead_from(state.dead_looked_at) {
@@ -114,7 +112,7 @@ fn dead_until(state: &State, before: Millis) -> (Vec<(Millis, JobId, String)>, (
             return (over, start);
         }
         if phase == Phase::Dead || planted!(ParkedArePruned) {
-            over.push((at, id, state.books.index.lane_name(lane).to_owned()));
+            over.push((id, Removes::Dead { at, queue: state.books.index.lane_name(lane).to_owned() }));
         }
         looked_at += 1;
         if looked_at >= DEAD_LOOKED_AT || over.len() >= PRUNE_AT_A_TIME {

@@ -13,6 +13,7 @@ use super::Core;
 use super::commit::Ticket;
 use super::settings::Drive;
 use super::state::{Life, Marks, State};
+use super::watch::call_all;
 
 /// Staged bytes beyond which the stager pushes for itself.
 const PUSH_BYTES: usize = 8 << 20;
@@ -89,7 +90,7 @@ impl Core {
                 let called = self.pass_on(&mut state);
                 ((tried, state.stage.staged_bytes()), called)
             };
-            called.iter().for_each(|watch| watch.call());
+            call_all(&called);
             match tried {
                 (Try::Done(value), staged) => {
                     if staged > PUSH_BYTES {

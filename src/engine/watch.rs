@@ -8,6 +8,7 @@
 //!
 //! Never here: what is told of a job that ended (`history`, `results`).
 
+use std::collections::btree_map::OccupiedEntry;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -83,6 +84,12 @@ impl Watch {
 
     fn end(&self) -> Option<Lsn> {
         self.seat.lock().end
+    }
+}
+
+pub(crate) fn call_all(watches: &[Arc<Watch>]) {
+    for watch in watches {
+        watch.call();
     }
 }
 
@@ -171,7 +178,7 @@ impl Core {
             let by_job = ends.into_values().chain(stops.into_values()).flatten();
             by_job.chain(ended).chain(stopped).collect::<Vec<_>>()
         };
-        all.iter().for_each(|watch| watch.call());
+        call_all(&all);
     }
 
     /// How the job is over, and when that may be told; `None`: it lives, and the watch sits.
@@ -260,10 +267,10 @@ impl Core {
         loop {
             let over = {
                 let alarms = &mut self.state.lock().watchers.alarms;
-                alarms.first_entry().filter(|alarm| alarm.key().0 <= now).map(|alarm| alarm.remove())
+                alarms.first_entry().filter(|alarm| alarm.key().0 <= now).map(OccupiedEntry::remove)
             };
             let Some(over) = over else { return };
-            over.iter().for_each(|watch| watch.call());
+            call_all(&over);
         }
     }
 

@@ -102,7 +102,7 @@ impl Options {
     }
 
     /// How many jobs that ended are remembered in memory for [`Backlog::history`] and [`Backlog::wait`], count; about
-    /// 150 bytes each. Zero: none. Default: 10,000.
+    /// 100 bytes each. Zero: none. Default: 10,000.
     pub fn history(mut self, jobs: usize) -> Self {
         self.history = jobs;
         self

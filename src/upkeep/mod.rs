@@ -39,6 +39,8 @@ pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
     core.call_overdue();
-    core.prune()?;
-    Ok(core.upkeep_rest())
+    // A disk too full to write that something is gone must not keep the rest from its time.
+    let pruned = core.prune();
+    let rest = core.upkeep_rest();
+    pruned.map(|_| rest)
 }

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::context::Context;
-use crate::engine::Watch;
+use crate::engine::{Watch, call_all};
 use crate::sync::{AtomicBool, Mutex};
 
 /// Said once for all runs of a pool: it stops, or nothing more can be acknowledged.
@@ -31,7 +31,7 @@ impl Flag {
     pub(super) fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
         let watches = std::mem::take(&mut *self.watches.lock());
-        planted!(GraceWakesNobody, drop(watches), watches.iter().for_each(|watch| watch.call()));
+        planted!(GraceWakesNobody, drop(watches), call_all(&watches));
     }
 }
 

@@ -24,8 +24,8 @@ impl Job for Ask {
     const MAX_ATTEMPTS: u32 = 1;
 }
 
-fn answer(job: Ask, _: Context) -> Result<Outcome, Failure> {
-    match job.bytes {
+fn answer(Ask { bytes }: Ask, _: Context) -> Result<Outcome, Failure> {
+    match bytes {
         0 => Err(Failure::new("nothing to say")),
         1 => Ok(Outcome::Done),
         n => Ok(Outcome::done_with(&"x".repeat(n - 2))),
@@ -118,7 +118,7 @@ fn a_result_beyond_its_limit_is_a_failed_attempt_that_says_so_and_at_the_limit_i
     let refused = lease.complete(Done::with(&"x".repeat(CELL_BYTES_MAX))).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
     refused.into_lease().complete(Done::new()).unwrap();
-    assert_eq!(backlog.wait(again, LONG).unwrap().is_completed(), true);
+    assert!(backlog.wait(again, LONG).unwrap().is_completed());
 }
 
 #[test]
