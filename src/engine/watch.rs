@@ -72,9 +72,13 @@ impl Watch {
 
     /// Whether he was called or has yet to sit down; if not, the task will be woken.
     pub(crate) fn is_free(&self, cx: &Context<'_>) -> bool {
+        let waker = cx.waker().clone();
         let mut seat = self.seat.lock();
-        seat.waker = Some(cx.waker().clone());
-        !seat.sits
+        let (before, sits) = (seat.waker.replace(waker), seat.sits);
+        drop(seat);
+        // It may hold a task, which runs code of the caller when it goes.
+        drop(before);
+        !sits
     }
 
     pub(crate) fn sit_down(&self) {

@@ -43,8 +43,7 @@ fn every_hook_is_called_for_every_event_in_order_and_a_panic_in_one_ends_nothing
 fn a_hook_that_hangs_holds_up_no_job_and_no_stop() {
     let store = Twin::new();
     let (hold, held) = crossbeam_channel::bounded::<()>(0);
-    let pool =
-        workers(&store).on(move |_| drop(held.recv())).handle(|_: Add, _| Ok(())).concurrency(1).start().unwrap();
+    let pool = workers(&store).on(move |_| _ = held.recv()).handle(|_: Add, _| Ok(())).concurrency(1).start().unwrap();
     say(&store, 1, What::Released);
     let id = store.add("add", r#"{"n":1}"#);
     store.until(|held| held.ended == [id]);
