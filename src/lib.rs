@@ -110,17 +110,18 @@ pub(crate) mod worker;
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
-    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, GroupStatus, IndexOrigin, JobInfo, Limits,
-    OnConflict, OnParentFailure, QueueCounts, RecoveryReport, Requeued, Sealed, Status, VerifyReport,
+    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupStatus, IndexOrigin,
+    JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Sealed, Status,
+    VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};
-pub use job::{Backoff, Codec, ErrorCause};
+pub use job::{Backoff, Codec, Ending, ErrorCause};
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{
-    Backlog, Chain, Claiming, Detached, Ending, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
-    LeaseError, Options, Pending, Queue, ReadOnly, Receipt, StaleLease, Unique,
+    Backlog, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
+    LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress, Retry, Run,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backlog::testing::{CrashEverywhere, Found, Scenario, Tried, crash_everywhere};
-use backlog::{Backlog, Context, Failure, Job, Outcome, WorkersBuilder};
+use backlog::{Backlog, Context, Done, Failure, Job, JobId, Outcome, Waited, WorkersBuilder};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -389,4 +389,54 @@ fn in_steps(scenario: &Scenario) -> Result<(), Failure> {
 #[test]
 fn a_step_whose_next_one_has_begun_is_never_run_again_whatever_crashes() {
     counted(crash_everywhere(in_steps));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Total {
+    of: Vec<u64>,
+}
+
+impl Job for Total {
+    const KIND: &'static str = "total";
+    const KEEP_RESULT: Option<Duration> = Some(Duration::from_secs(3600));
+}
+
+/// Adds up; the next job waits for the sum, which nobody else has waited for.
+fn a_sum(scenario: &Scenario) -> Result<(), Failure> {
+    let told = Arc::new(Mutex::new(None));
+    let work = |backlog: &Backlog| -> Result<u64, Failure> {
+        let (told, inner) = (Arc::clone(&told), backlog.clone());
+        let workers = backlog
+            .workers()
+            .handle(|job: Total, _: Context| Ok(Done::with(&job.of.iter().sum::<u64>())))
+            .handle(move |job: ChargeCard, _: Context| {
+                if let Waited::Finished(sum) = inner.wait(JobId(job.sale), Duration::ZERO)? {
+                    *told.lock().unwrap() = sum.result::<u64>()?;
+                }
+                Ok(())
+            });
+        Ok(scenario.drain(workers)?)
+    };
+    scenario.run(|backlog| {
+        let id = backlog.enqueue(&Total { of: vec![1, 2, 3] })?.id;
+        backlog.enqueue(&ChargeCard { sale: id.0 })?;
+        work(backlog)
+    })?;
+    let before = *told.lock().unwrap();
+    scenario.finish(|backlog| {
+        let (waited, kept) = (backlog.wait(JobId(1), Duration::ZERO)?, backlog.result::<u64>(JobId(1))?);
+        if before.is_some() && (kept != before || !waited.is_completed()) {
+            return Err(Failure::new(format!("told {before:?}, then {waited:?} with {kept:?}")));
+        }
+        work(backlog)?;
+        match (backlog.counts().enqueued, backlog.result::<u64>(JobId(1))?) {
+            (0, None) | (1 | 2, Some(6)) => Ok(()),
+            other => Err(Failure::new(format!("{other:?}"))),
+        }
+    })
+}
+
+#[test]
+fn an_end_that_a_waiter_was_told_stands_with_its_result_whatever_crashes() {
+    counted(crash_everywhere(a_sum));
 }

@@ -9,6 +9,8 @@ mod enqueueing;
 mod looking;
 #[path = "public_face/opening.rs"]
 mod opening;
+#[path = "public_face/seeing.rs"]
+mod seeing;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -303,6 +303,8 @@ impl Core {
                 }
             }
         }
+        // Others may have synced the claims already.
+        self.tell_durable();
         if !unread.is_empty() && !planted!(UnreadForgotten) {
             self.state.lock().unread.push_back(unread);
         }
@@ -313,11 +315,12 @@ impl Core {
     }
 
     pub(super) fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let since = state.leases.get(&pick.id).map_or(envelope.created_at, |lease| lease.since);
         let idempotency_key = state.idempotency_key(pick.id);
-        drop(state);
         envelope.state = JobState::InFlight { token: pick.token, since };
+        self.tell_started(&mut state, pick.id, &envelope);
+        drop(state);
         Grant {
             id: pick.id,
             token: pick.token,

@@ -33,6 +33,7 @@ impl Core {
         if self.drive == Drive::Threads {
             self.join();
         }
+        self.stream.close();
         self.keeper.lock().close();
         planted!(LockKeptByClose, (), *self.lock.lock() = None);
         closed

@@ -19,6 +19,7 @@ use crate::sync::{Condvar, Mutex};
 
 use super::Core;
 use super::settings::{Drive, Durability};
+use super::watch::Watch;
 
 /// How long what nobody asked for may stay unsynced.
 pub(crate) const LAZY_SYNC: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ struct Seat {
 enum Waiter {
     Thread(Arc<Seat>),
     Task(Waker),
+    /// Waits for a job, not for a position.
+    Watch(Arc<Watch>),
 }
 
 #[derive(Default)]
@@ -152,6 +155,12 @@ impl Desk {
         self.waiting.lock().by_lsn.remove(&key);
     }
 
+    /// Who waited for a job is called when its end, which lies before `lsn`, is durable.
+    pub(super) fn call_when_durable(&self, lsn: Lsn, watch: Arc<Watch>) {
+        self.register(lsn, Waiter::Watch(watch));
+        self.ask_sync(lsn);
+    }
+
     /// Wakes exactly those whose position is at or below `lsn`.
     fn wake_through(&self, lsn: Lsn) {
         let covered = {
@@ -173,6 +182,7 @@ impl Desk {
                 Waiter::Task(waker) if planted!(AsyncWakerDropped) => drop(waker),
                 Waiter::Task(waker) if planted!(WakerPanicEndsCommitter) => waker.wake(),
                 Waiter::Task(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
+                Waiter::Watch(watch) => watch.call(),
             }
         }
     }
@@ -285,6 +295,7 @@ impl Core {
                 // A segment that ends is synced by whoever pushes, and the committer may hear of it too late.
                 let durable = self.log.durable();
                 if durable > before.durable {
+                    self.tell_durable();
                     self.desk.wake_through(durable);
                 }
                 if written > before.written {
@@ -305,6 +316,7 @@ impl Core {
         match self.log.sync() {
             Ok(durable) => {
                 self.released();
+                self.tell_durable();
                 self.desk.wake_through(durable);
                 Ok(())
             }
@@ -320,6 +332,8 @@ impl Core {
         if !self.poison_noted.swap(true, Ordering::SeqCst) {
             self.note_owner("poisoned");
         }
+        self.stream.close();
+        self.call_all_watchers();
         self.desk.wake_all();
         self.wake_work();
         self.wake_room();

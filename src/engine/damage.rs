@@ -106,6 +106,7 @@ impl Core {
             if let [job, note, beside @ ..] = places.as_slice() {
                 let (job, note) = (*job, *note);
                 state.forget_lease(id);
+                state.watchers.ended(id);
                 self.pass_turn(state, id);
                 let filed = Filed::of(Cause::Changed, Some(&removes), &envelope);
                 state.books.job(id, job, &filed).inspect_err(|e| self.log.poison(e))?;

@@ -375,6 +375,7 @@ impl Core {
             state.next_id = last.0 + 1;
             state.unreached.add(first, last, end, level);
         }
+        self.tell_new(state, jobs.iter().map(|job| &job.entry));
         Ok(())
     }
 

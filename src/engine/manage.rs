@@ -220,6 +220,7 @@ impl Core {
             }
             if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
                 lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
+                state.watchers.stops(id);
             }
             let lsn = self.file_change(state, id, &seen.envelope, change)?;
             let ticket = Ticket { lsn, level: Durability::Sync };
@@ -287,6 +288,7 @@ impl Core {
             } else {
                 state.pauses(namespace).remove(name);
             }
+            self.tell_pause(state, namespace, name, paused);
             Ok(Try::Done(Ticket { lsn, level: Durability::Sync }))
         })
     }

@@ -5,8 +5,9 @@
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`] (`conditional`: with cells) with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and
-//!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`time`]
-//!   (`timed`: for a service above): the verbs.
+//!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`results`],
+//!   [`retention`], [`time`] (`timed`: for a service above): the verbs.
+//! * [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -32,7 +33,9 @@ mod compact;
 mod conditional;
 mod damage;
 mod enqueue;
+mod events;
 mod groups;
+mod history;
 mod ledger;
 mod limits;
 mod lines;
@@ -45,6 +48,8 @@ pub(crate) mod planner;
 mod reach;
 mod readonly;
 mod recover;
+mod results;
+mod retention;
 mod room;
 mod salvage;
 mod services;
@@ -54,9 +59,11 @@ mod staging;
 mod state;
 mod suspects;
 mod takeover;
+mod tell;
 mod time;
 #[cfg(feature = "cron")]
 mod timed;
+mod watch;
 
 #[cfg(all(test, not(backlog_shuttle)))]
 mod tests;
@@ -83,8 +90,13 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
+#[cfg(test)]
+pub(crate) use events::Stream;
+pub use events::{Event, Events, What};
 pub(crate) use groups::Ties;
 pub use groups::{GroupStatus, OnParentFailure, Sealed};
+pub(crate) use history::HISTORY_DEFAULT;
+pub use history::PastJob;
 pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
@@ -92,12 +104,14 @@ pub use manage::{Cancelled, Changed, Confirmed, Requeued};
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};
+pub(crate) use results::result_cell;
 pub(crate) use services::Engine;
 pub use settings::Durability;
-pub(crate) use settings::{Doors, Drive, IndexChoice, Settings};
+pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
+pub(crate) use watch::{Over, Watch, call_all};
 #[cfg(feature = "cron")]
 pub(crate) use {conditional::SeenCell, enqueue::Prepared, timed::Timed};
 
@@ -113,6 +127,8 @@ pub(crate) struct Core {
     log: Log,
     state: Mutex<state::State>,
     desk: commit::Desk,
+    /// What happens to jobs, on its way to those who listen.
+    stream: events::Stream,
     keeper: Mutex<Keeper>,
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,

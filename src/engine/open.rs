@@ -22,13 +22,16 @@ use super::bell::Bell;
 use super::claim::open_job;
 use super::commit::Desk;
 use super::compact::Compactor;
+use super::events::Stream;
 use super::groups::{self, Groups, step_of};
+use super::history::History;
 use super::recover::{self, RecoveryReport};
 use super::settings::{Doors, Drive, IndexChoice, Settings};
 use super::settle::Change;
 use super::staging::{Entry, entries_len};
 use super::state::{Epoch, Life, State, Unreached};
 use super::suspects::{Turns, token_alone};
+use super::watch::Watchers;
 use super::{Core, Engine};
 
 /// How often a held lock is asked for again.
@@ -120,6 +123,9 @@ fn assemble(
         lines: super::lines::Lines::default(),
         turns: Turns::default(),
         groups: Groups::of(&books.index)?,
+        dead_looked_at: (Millis(0), JobId(0)),
+        watchers: Watchers::default(),
+        history: History::default(),
         books,
     };
     Ok(Core {
@@ -133,6 +139,7 @@ fn assemble(
         log,
         state: Mutex::new(state),
         desk: Desk::default(),
+        stream: Stream::default(),
         keeper: Mutex::new(keeper),
         compactor: Mutex::new(compactor),
         report,

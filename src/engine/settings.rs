@@ -66,7 +66,14 @@ pub(crate) struct Settings {
     pub(crate) create: bool,
     /// Whether jobs that were in flight at two crashes run first and alone after an open (rule 11).
     pub(crate) suspects_alone: bool,
+    /// How long dead jobs are kept (rule 19).
+    pub(crate) keep_dead: Duration,
+    /// Jobs that ended and are remembered in memory, count.
+    pub(crate) history: usize,
 }
+
+/// How long dead jobs are kept unless somebody says otherwise.
+pub(crate) const KEEP_DEAD: Duration = Duration::from_secs(180 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -76,6 +83,8 @@ impl Default for Settings {
             checkpoint_bytes: 256 << 20,
             create: true,
             suspects_alone: true,
+            keep_dead: KEEP_DEAD,
+            history: super::history::HISTORY_DEFAULT,
         }
     }
 }

@@ -78,12 +78,12 @@ impl Core {
     /// Carries out the verdict. `None`: the lease is stale, nothing happened.
     pub(crate) fn settle(&self, grant: &Grant, how: Settle) -> Result<Option<Ticket>> {
         match how {
-            Settle::Ack { follow_ups, cells } => self.ack(grant, follow_ups, &cells),
+            Settle::Ack { follow_ups, cells } => self.complete(grant, follow_ups, &cells),
             other => self.give_back(grant, &other),
         }
     }
 
-    fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
+    pub(super) fn ack(&self, grant: &Grant, follow_ups: Vec<NewJob>, cells: &[CellSet]) -> Result<Option<Ticket>> {
         let mut jobs = self.prepare_all(follow_ups.into_iter().map(Ok))?;
         check_cells(cells)?;
         // What must be possible on a full disk is the bare end, for which every lease keeps room; what it brings along
@@ -126,6 +126,7 @@ impl Core {
                 for (cell, place) in cells.iter().zip(places.iter().skip(1)) {
                     planted!(CellsOfAckForgotten, (), self.file_cell(state, &cell.record(), *place)?);
                 }
+                self.tell_end(state, grant.id, &grant.envelope, &ended);
                 Ok(Try::Done(Some(Some(Ticket {
                     lsn: planted!(AckAnsweredEarly, Lsn(0), end),
                     level: Durability::Sync,
@@ -245,6 +246,7 @@ impl Core {
             self.book_change(state, id, change, place)?;
         }
         self.file_company(state, &company, beside)?;
+        self.tell(state, id, before, change);
         Ok(end)
     }
 
@@ -260,6 +262,7 @@ impl Core {
                 let filed = Filed::of(*cause, Some(removes), envelope);
                 state.books.job(id, place, &filed).inspect_err(|e| self.log.poison(e))?;
                 match envelope.state {
+                    JobState::Dead { .. } => state.watchers.ended(id),
                     JobState::Ready if !planted!(GivenBackSilently) => self.wake_work(),
                     JobState::Scheduled { run_at } if !planted!(RetryDoesNotRing) => {
                         self.ring_upkeep_before(state, run_at);
@@ -273,6 +276,7 @@ impl Core {
 
     pub(super) fn file_end(&self, state: &mut State, id: JobId, ended: &Ended) -> Result<()> {
         state.forget_lease(id);
+        state.watchers.ended(id);
         self.pass_turn(state, id);
         state.books.ended(id, ended).inspect_err(|e| self.log.poison(e))
     }

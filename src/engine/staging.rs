@@ -13,6 +13,7 @@ use super::Core;
 use super::commit::Ticket;
 use super::settings::Drive;
 use super::state::{Life, Marks, State};
+use super::watch::call_all;
 
 /// Staged bytes beyond which the stager pushes for itself.
 const PUSH_BYTES: usize = 8 << 20;
@@ -82,12 +83,14 @@ impl Core {
     pub(super) fn attempt<T>(&self, mut step: impl FnMut(&mut State) -> Result<Try<T>>) -> Result<T> {
         loop {
             let seen = self.room_seen();
-            let tried = {
+            let (tried, called) = {
                 let mut state = self.state.lock();
                 self.check_life(&state)?;
                 let tried = step(&mut state)?;
-                (tried, state.stage.staged_bytes())
+                let called = self.pass_on(&mut state);
+                ((tried, state.stage.staged_bytes()), called)
             };
+            call_all(&called);
             match tried {
                 (Try::Done(value), staged) => {
                     if staged > PUSH_BYTES {

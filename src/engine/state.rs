@@ -12,9 +12,11 @@ use crate::log::Stage;
 use super::books::Books;
 use super::claim::Picked;
 use super::groups::Groups;
+use super::history::History;
 use super::lines::{Lines, queue_of};
 use super::settings::Durability;
 use super::suspects::Turns;
+use super::watch::Watchers;
 
 /// Whether verbs are still taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,10 @@ pub(super) struct State {
     pub(super) turns: Turns,
     pub(super) lines: Lines,
     pub(super) groups: Groups,
+    /// Dead and parked jobs up to here were looked at for pruning; the beginning, if all of them were.
+    pub(super) dead_looked_at: (Millis, JobId),
+    pub(super) watchers: Watchers,
+    pub(super) history: History,
 }
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.
@@ -173,6 +179,7 @@ impl State {
 
     /// Takes a lease out of the process's own book; the index is the caller's business.
     pub(super) fn forget_lease(&mut self, id: JobId) {
+        self.watchers.stops(id);
         if let Some(lease) = self.leases.remove(&id)
             && let Some(deadline) = lease.deadline
         {

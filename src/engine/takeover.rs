@@ -107,7 +107,11 @@ impl Takeover {
     /// Brings the books forward; its record lies at `place`.
     pub(super) fn file(&self, core: &Core, state: &mut State, place: Place) -> Result<()> {
         match &self.looked {
-            Some(looked) => core.book_change(state, looked.id, &looked.change, place),
+            Some(looked) => {
+                core.book_change(state, looked.id, &looked.change, place)?;
+                core.tell(state, looked.id, &looked.seen.envelope, &looked.change);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

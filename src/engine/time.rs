@@ -130,6 +130,9 @@ impl Core {
         if let Some(at) = timed {
             rest = rest.min(at.to_system().duration_since(now).unwrap_or_default());
         }
+        if let Some(deadline) = state.watchers.alarm() {
+            rest = rest.min(deadline.saturating_sub(monotonic));
+        }
         match state.turns.deadline() {
             Some(deadline) if deadline <= monotonic => self.wake_work(),
             Some(deadline) => rest = rest.min(deadline.saturating_sub(monotonic)),

@@ -113,6 +113,11 @@ impl Index {
         self.cells.beginning(ns, prefix)
     }
 
+    /// Cells that count no longer at `now`: (namespace, key), the first ones first.
+    pub(crate) fn cells_over(&self, now: Millis) -> impl Iterator<Item = (u8, &[u8])> {
+        self.cells.over(now)
+    }
+
     /// Every cell of every namespace, in order.
     pub(crate) fn all_cells(&self) -> impl Iterator<Item = (u8, &[u8], Cell<'_>)> {
         self.cells.all()

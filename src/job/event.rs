@@ -97,7 +97,8 @@ pub(crate) enum Next {
 
 /// How a job ended. The numbers are stored; they never change meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Ending {
+#[non_exhaustive]
+pub enum Ending {
     /// Its handler acknowledged it.
     Completed,
     /// Cancelled, at once or at the end of the attempt that ran.

@@ -23,7 +23,7 @@ mod tests;
 pub(crate) use self::{
     codec::{DecodeError, GROUP_BYTES_MAX, Peek, decode, decode_group, encode, encode_group, encode_job, peek},
     envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique, cut},
-    event::{Ending, Event, Next, Refusal},
+    event::{Event, Next, Refusal},
     group::{Callback, Group, Role, Step, Verdict},
     record::{
         Cause, CellRecord, ClaimRun, Claimed, Counters, Due, Ended, JobRecord, Opened, Record, Removes, Totals, kind,
@@ -34,5 +34,6 @@ pub(crate) use self::{
 };
 pub use self::{
     envelope::{Codec, ErrorCause},
+    event::Ending,
     retry::Backoff,
 };

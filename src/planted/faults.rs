@@ -76,6 +76,7 @@ pub(super) const SLOW: &[Fault] = &[
     Fault::BatchLimitOffByOne,
     Fault::MetaBeforeFlush,
     Fault::OldVersionsGoFirst,
+    Fault::GraceWakesNobody,
 ];
 
 faults! {
@@ -607,4 +608,24 @@ faults! {
         "engine::tests::groups::a_damaged_member_is_a_dead_one";
     MembersKeepNoRoom: "rule 10: the end of a member finds no room for its group's cell",
         "engine::tests::groups::crashes::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
+    CellsKeptForEver: "rule 19: a cell whose time is over is never pruned",
+        "engine::tests::kept::a_result_is_answered_until_its_time_is_over_and_not_a_moment_longer";
+    ParkedArePruned: "rule 19: parked jobs are pruned like dead ones",
+        "engine::tests::kept::rule_19_a_crowd_of_parked_jobs_is_never_pruned_and_hides_no_dead_one_behind_it";
+    ResultsHoldUpTheEnd: "rule 10: on a full disk a job with a result cannot end",
+        "engine::tests::kept::rule_10_a_job_ends_on_a_full_disk_and_leaves_no_result";
+    EndWakesNobody: "who waits for a job is not woken by its end",
+        "engine::tests::watching::rule_6_a_waiter_hears_of_an_end_when_it_is_durable_and_not_before";
+    EndToldAtOnce: "rule 6: who waits for a job hears of an end that is not durable",
+        "engine::tests::watching::rule_6_a_waiter_hears_of_an_end_when_it_is_durable_and_not_before";
+    WaitAnswersAtOnce: "rule 6: who asks later hears of an end that is not durable",
+        "engine::tests::watching::rule_6_who_comes_after_the_end_waits_for_what_he_looked_at";
+    CancelWakesNobody: "who waits for the word to stop is not woken by a cancel",
+        "engine::tests::watching::a_run_is_told_to_stop_by_the_cancel_itself_and_by_its_own_end";
+    EventsToldEarly: "an event is told before what it tells is durable",
+        "engine::tests::events::events_are_told_in_order_when_they_are_durable_and_not_before";
+    HistoryGrows: "the history in memory grows without end",
+        "engine::tests::events::the_history_holds_the_last_jobs_that_ended_and_no_more";
+    GraceWakesNobody: "a run that waits for the word to stop sleeps through the end of the grace",
+        "worker::tests::cancelled::the_end_of_the_grace_wakes_every_run";
 }

@@ -194,6 +194,12 @@ impl<On> JobBuilder<On> {
         self.set(|job| job.limit_key = Some(key.into()))
     }
 
+    /// How long what its handler returns ([`Done::with`](crate::Done::with)) is kept after it completed, for
+    /// [`Backlog::result`]; then it is pruned. Counts in milliseconds. Default: [`Job::KEEP_RESULT`].
+    pub fn keep_result(self, keep: Duration) -> Self {
+        self.set(|job| job.keep_result = Some(keep))
+    }
+
     /// Durable, but no worker gets it before [`Backlog::confirm`] says so; [`Backlog::discard`] ends it. For work that
     /// another store must agree to first: enqueue held, commit there, confirm. Default: not held.
     pub fn hold(self) -> Self {
@@ -296,5 +302,6 @@ fn typed<J: Job + Serialize + ?Sized>(args: &J) -> Result<NewJob> {
     job.max_attempts = J::MAX_ATTEMPTS;
     job.backoff = J::BACKOFF;
     job.timeout = J::TIMEOUT;
+    job.keep_result = J::KEEP_RESULT;
     Ok(job)
 }

@@ -50,4 +50,8 @@ pub trait Job {
     /// From how long after its enqueue on a job is not started any more, see
     /// [`JobBuilder::expires_at`](crate::JobBuilder::expires_at). Default: it stays.
     const EXPIRES_IN: Option<Duration> = None;
+
+    /// How long the result of a completed job is kept, see [`JobBuilder::keep_result`](crate::JobBuilder::keep_result).
+    /// Default: not at all.
+    const KEEP_RESULT: Option<Duration> = None;
 }

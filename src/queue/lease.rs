@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use super::args::parse_args;
 use super::backlog::Shared;
 use super::builder::JobBuilder;
+use super::done::Done;
 use super::job::Job;
-use super::pending::Ending;
+use super::pending::Settling;
 use super::receipt::{LeaseError, Receipt, StaleLease};
 use crate::clock::Clock;
 use crate::engine::{Engine, Grant, Settle, Ticket};
@@ -96,6 +97,30 @@ impl Lease {
         }
     }
 
+    /// The job is completed and leaves this behind, in one commit.
+    ///
+    /// # Errors
+    /// As [`ack_with`](Self::ack_with); also `Invalid` and `TooLarge` for the result, with nothing done.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, Codec, Done};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let day = Duration::from_secs(24 * 3600);
+    /// let id = backlog.raw_job("sum", b"[1,2]".to_vec(), Codec::Json).keep_result(day).enqueue()?.id;
+    /// let lease = backlog.queue("default").claim()?.expect("it is ready");
+    /// lease.complete(Done::with(&3))?;
+    /// assert_eq!(backlog.result::<u64>(id)?, Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn complete(self, done: Done) -> Result<Receipt, LeaseError> {
+        match done.into_ack(&self.grant, &*self.clock, self.engine.limits()) {
+            Ok(ack) => self.end(ack),
+            Err(error) => Err(LeaseError::new(error, self)),
+        }
+    }
+
     /// The attempt failed: the error is kept with the job, which is scheduled for its next attempt, or dead if this
     /// was the last. On a full disk the text is not kept.
     ///
@@ -133,38 +158,38 @@ impl Lease {
     }
 
     /// As [`ack`](Self::ack), as a future: the end is staged when this returns, the future tells when it is on disk.
-    pub fn ack_async(self) -> Ending {
+    pub fn ack_async(self) -> Settling {
         self.end_async(Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() })
     }
 
     /// As [`ack_with`](Self::ack_with), as a future.
-    pub fn ack_with_async<On>(self, follow_ups: impl IntoIterator<Item = JobBuilder<On>>) -> Ending {
+    pub fn ack_with_async<On>(self, follow_ups: impl IntoIterator<Item = JobBuilder<On>>) -> Settling {
         let limits = self.engine.limits();
         let jobs = follow_ups.into_iter().map(|job| job.into_new_job(&*self.clock, limits)).collect();
         match jobs {
             Ok(follow_ups) => self.end_async(Settle::Ack { follow_ups, cells: Vec::new() }),
-            Err(error) => Ending::new(self, Err(error)),
+            Err(error) => Settling::new(self, Err(error)),
         }
     }
 
     /// As [`nack`](Self::nack), as a future.
-    pub fn nack_async(self, error: impl fmt::Display) -> Ending {
+    pub fn nack_async(self, error: impl fmt::Display) -> Settling {
         let how = self.failed(error.to_string(), ErrorCause::Failed, None);
         self.end_async(how)
     }
 
     /// As [`release`](Self::release), as a future.
-    pub fn release_async(self) -> Ending {
+    pub fn release_async(self) -> Settling {
         self.end_async(Settle::Release)
     }
 
     /// As [`snooze`](Self::snooze), as a future.
-    pub fn snooze_async(self, delay: Duration) -> Ending {
+    pub fn snooze_async(self, delay: Duration) -> Settling {
         self.end_async(Settle::Snooze(delay))
     }
 
     /// As [`bury`](Self::bury), as a future.
-    pub fn bury_async(self, reason: impl Into<String>) -> Ending {
+    pub fn bury_async(self, reason: impl Into<String>) -> Settling {
         self.end_async(Settle::Bury(reason.into()))
     }
 
@@ -272,9 +297,9 @@ impl Lease {
         self.ended(reached)
     }
 
-    fn end_async(self, how: Settle) -> Ending {
+    fn end_async(self, how: Settle) -> Settling {
         let staged = self.engine.settle(&self.grant, how);
-        Ending::new(self, staged)
+        Settling::new(self, staged)
     }
 
     pub(super) fn poll_wait(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -19,7 +19,9 @@ mod builder;
 mod check;
 #[cfg(feature = "cron")]
 mod cron;
+mod done;
 mod enqueue;
+mod events;
 mod group;
 #[cfg(feature = "testing")]
 mod inline;
@@ -36,6 +38,7 @@ pub(crate) mod seam;
 #[cfg(test)]
 mod tests;
 mod unique;
+mod wait;
 mod watch;
 
 pub(crate) use args::parse_args;
@@ -44,6 +47,7 @@ pub use builder::{Detached, JobBuilder};
 pub(crate) use check::{NameOf, name as check_name};
 #[cfg(feature = "cron")]
 pub use cron::Cron;
+pub use done::Done;
 pub use group::{Chain, GroupBuilder, GroupEnqueued};
 pub use job::Job;
 pub use lane::Queue;
@@ -52,7 +56,8 @@ pub use list::Filter;
 pub use options::Options;
 #[cfg(feature = "testing")]
 pub use options::Parts;
-pub use pending::{Claiming, Ending, Pending};
+pub use pending::{Claiming, Pending, Settling};
 pub use read_only::ReadOnly;
 pub use receipt::{LeaseError, Receipt, StaleLease};
 pub use unique::Unique;
+pub use wait::{Finished, Waited, Waiting};

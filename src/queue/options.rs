@@ -9,7 +9,7 @@ use super::read_only::ReadOnly;
 use crate::clock::{Clock, RealClock};
 use crate::disk::Disk;
 use crate::disk::real::RealDisk;
-use crate::engine::{Doors, Drive, Engine, IndexChoice, Settings};
+use crate::engine::{Doors, Drive, Engine, HISTORY_DEFAULT, IndexChoice, KEEP_DEAD, Settings};
 use crate::error::{Error, Result};
 use crate::limits::SEGMENT_BYTES_DEFAULT;
 use crate::random::RealRandom;
@@ -37,6 +37,8 @@ pub struct Options {
     segment_bytes: u32,
     create: bool,
     suspects_alone: bool,
+    keep_dead: Duration,
+    history: usize,
 }
 
 impl Options {
@@ -52,6 +54,8 @@ impl Options {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             create: true,
             suspects_alone: true,
+            keep_dead: KEEP_DEAD,
+            history: HISTORY_DEFAULT,
         }
     }
 
@@ -91,6 +95,20 @@ impl Options {
         self
     }
 
+    /// How long a dead job is kept, from the moment it died; then it is pruned, which [`Counts`](crate::Counts) counts.
+    /// [`Duration::MAX`]: for ever. Parked jobs are always kept. Default: 180 days.
+    pub fn keep_dead(mut self, keep: Duration) -> Self {
+        self.keep_dead = keep;
+        self
+    }
+
+    /// How many jobs that ended are remembered in memory for [`Backlog::history`] and [`Backlog::wait`], count; about
+    /// 100 bytes each. Zero: none. Default: 10,000.
+    pub fn history(mut self, jobs: usize) -> Self {
+        self.history = jobs;
+        self
+    }
+
     /// Length of a segment of a new directory, bytes; limits scale with it. For tests. Default: 32 MiB.
     #[doc(hidden)]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
@@ -126,6 +144,8 @@ impl Options {
             checkpoint_bytes: self.checkpoint_bytes,
             create: self.create,
             suspects_alone: self.suspects_alone,
+            keep_dead: self.keep_dead,
+            history: self.history,
         };
         telemetry::describe();
         let (clock, drive) = (doors.clock.clone(), doors.drive);

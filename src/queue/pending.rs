@@ -68,18 +68,18 @@ impl<T: fmt::Debug> fmt::Debug for Pending<T> {
 /// Tells when the end of a lease is on disk; made by [`Lease::ack_async`] and its like.
 #[derive(Debug)]
 #[must_use = "without the answer nobody knows whether it is on disk"]
-pub struct Ending {
+pub struct Settling {
     lease: Option<Lease>,
     staged: Option<Result<Option<Ticket>>>,
 }
 
-impl Ending {
+impl Settling {
     pub(super) fn new(lease: Lease, staged: Result<Option<Ticket>>) -> Self {
         Self { lease: Some(lease), staged: Some(staged) }
     }
 }
 
-impl Future for Ending {
+impl Future for Settling {
     type Output = std::result::Result<Receipt, LeaseError>;
 
     /// Must not be polled again after it has answered: then it stays pending.

@@ -12,10 +12,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::backlog::{Backlog, leaving};
 use crate::clock::Clock;
-use crate::engine::{CellSet, Durability, Engine, Grant, LeaseKind, Settle, Source, Ticket};
+use crate::engine::{CellSet, Durability, Engine, Events, Grant, LeaseKind, Settle, Source, Ticket, Watch};
 use crate::error::Result;
 use crate::limits::Scaled;
 use crate::sync::AtomicBool;
@@ -40,6 +41,13 @@ pub(crate) trait JobStore: Send + Sync {
     fn nudge(&self);
     /// Whether this run should end: somebody cancelled the job, or nothing can be acknowledged any more.
     fn cancel_requested(&self, grant: &Grant) -> bool;
+    /// The watch is called when that changes, when the run is over, and at `deadline` on the monotonic clock; perhaps for
+    /// nothing. `false`: the run should end.
+    fn watch_stop(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>) -> bool;
+    /// Nobody sits there any more.
+    fn forget_watch(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>);
+    /// What happens from now on; at most so many events wait.
+    fn events(&self, buffered: usize) -> Events;
     /// Parked jobs whose kind fits come back.
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64>;
     /// The clock runs are measured by.
@@ -86,7 +94,9 @@ impl JobStore for EngineStore {
     }
 
     fn wait(&self, mark: Ticket) -> Result<()> {
-        self.engine.wait(mark)
+        self.engine.wait(mark)?;
+        self.engine.tell_durable();
+        Ok(())
     }
 
     fn poll_wait(&self, mark: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -111,6 +121,18 @@ impl JobStore for EngineStore {
 
     fn cancel_requested(&self, grant: &Grant) -> bool {
         self.engine.cancel_requested(grant.id, grant.token)
+    }
+
+    fn watch_stop(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>) -> bool {
+        self.engine.watch_stop(grant.id, grant.token, deadline, watch)
+    }
+
+    fn forget_watch(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>) {
+        self.engine.forget_stop(grant.id, deadline, watch);
+    }
+
+    fn events(&self, buffered: usize) -> Events {
+        self.engine.events(buffered)
     }
 
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {

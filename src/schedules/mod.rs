@@ -17,4 +17,5 @@ mod ending;
 mod explore;
 mod leases;
 mod passing;
+mod watching;
 mod yard;

@@ -1,5 +1,5 @@
-//! What happens because time passes: one service that promotes due jobs, takes back leases that ran out,
-//! and sees to the callbacks of groups.
+//! What happens because time passes: one service that promotes due jobs, takes back leases that ran out, sees to the
+//! callbacks of groups, and prunes what is kept no longer.
 //!
 //! # Invariants
 //! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.
@@ -45,9 +45,13 @@ fn life(core: &Core) {
 pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
+    core.call_overdue();
     core.release_callbacks()?;
     core.forget_groups()?;
     #[cfg(feature = "cron")]
     core.turn_timed()?;
-    Ok(core.upkeep_rest())
+    // A disk too full to write that something is gone must not keep the rest from its time.
+    let pruned = core.prune();
+    let rest = core.upkeep_rest();
+    pruned.map(|_| rest)
 }

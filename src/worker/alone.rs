@@ -14,7 +14,6 @@ use super::outcome::{IntoOutcome, Outcome};
 use super::tasks::Limit;
 use crate::queue::seam::JobStore;
 use crate::queue::{Job, parse_args};
-use crate::sync::AtomicBool;
 
 /// Claims the store's next job and runs it; the job stays in flight.
 pub(crate) fn run_alone<J, R>(
@@ -31,6 +30,6 @@ where
         .envelope
         .timeout_ms
         .map(|ms| Limit::from(store.clock().monotonic(), std::time::Duration::from_millis(ms)));
-    let cx = Context::new(Arc::new(grant), store, Arc::new(AtomicBool::new(false)), Arc::new(States::default()), limit);
+    let cx = Context::new(Arc::new(grant), store, Arc::default(), Arc::new(States::default()), limit);
     handler(job, cx).map(IntoOutcome::into_outcome)
 }

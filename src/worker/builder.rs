@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
+use super::hooks::{Hooks, Listener};
 use super::layers::{Ended, Layers, Run, States};
 use super::notes::Progress;
 use super::order::Order;
@@ -20,6 +21,7 @@ use super::periodic::Periodic;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
 use super::workers::{OnPoison, Workers};
+use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
 use crate::job::namespace;
@@ -74,6 +76,7 @@ pub struct WorkersBuilder {
     handlers: Vec<(Vec<&'static str>, Handler)>,
     raw: Vec<(String, Handler)>,
     layers: Layers,
+    hooks: Hooks,
     states: States,
     /// An error: there is no such executor.
     spawn: Option<Result<Spawn>>,
@@ -99,6 +102,7 @@ impl WorkersBuilder {
             handlers: Vec::new(),
             raw: Vec::new(),
             layers: Layers::default(),
+            hooks: Hooks::default(),
             states: States::default(),
             spawn: None,
             queues: Vec::new(),
@@ -249,6 +253,30 @@ impl WorkersBuilder {
         self
     }
 
+    /// Calls this for everything that happens to jobs and queues of this backlog while the pool runs, whoever brought it
+    /// about: enqueued, started, completed, failed, retried, died and the rest; the table stands at
+    /// [`Event`]. To act around runs of this pool alone, or before they end, take [`around`](Self::around).
+    ///
+    /// All hooks run on one thread of their own, one event after the other in the order of the log, each when what it
+    /// tells is on disk. A panic in one is let go of. If they fall behind by more than 16,384 events they miss some
+    /// ([`Workers::missed_events`]). [`Workers::stop`] waits for them, at most as long as its grace.
+    ///
+    /// ```
+    /// # use backlog::{Backlog, What};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// let builder = backlog.workers().on(|event| match event.what {
+    ///     What::Died { attempts } => eprintln!("{:?} of {} died after {attempts}", event.job, event.kind),
+    ///     _ => {}
+    /// });
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(mut self, hook: impl Fn(&Event) + Send + 'static) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
     /// Something every handler of this pool can reach by its type: [`Context::state`]. The last of a type counts.
     pub fn with_state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.put(state);
@@ -325,19 +353,26 @@ impl WorkersBuilder {
         if self.home.as_ref().is_some_and(Backlog::has_no_threads) {
             return Err(Error::invalid("this backlog has no threads: run its workers with drain() instead of start()"));
         }
-        let (home, grace) = (self.home.clone(), self.grace);
-        let (pool, periodic) = self.into_pool()?;
+        let (home, grace, store) = (self.home.clone(), self.grace, Arc::clone(&self.store));
+        let (pool, periodic, hooks) = self.into_pool()?;
         let pool = Arc::new(pool);
+        let hooks = hooks.listen(&*store).map(Listener::start).transpose()?;
         let threads = pool.start(threads)?;
-        Ok(Workers::new(pool, threads, home, grace, periodic))
+        Ok(Workers::new(pool, threads, hooks, home, grace, periodic))
     }
 
     /// Runs jobs on this thread, one at a time, in the order a pool of one thread has. When none is ready and what has
     /// ended is on disk, `rest` says whether to look again. Gives how many ran.
     #[cfg(feature = "testing")]
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
-        let (pool, _periodic) = self.into_pool()?;
-        pool.drain(rest)
+        let store = Arc::clone(&self.store);
+        let (pool, _periodic, hooks) = self.into_pool()?;
+        let hooks = hooks.listen(&*store);
+        let drained = pool.drain(rest);
+        if let Some(hooks) = hooks {
+            hooks.call_pending();
+        }
+        drained
     }
 
     /// Takes jobs through this store instead; it stands before that of the same backlog.
@@ -347,7 +382,7 @@ impl WorkersBuilder {
         self
     }
 
-    fn into_pool(self) -> Result<(Pool, Periodic)> {
+    fn into_pool(self) -> Result<(Pool, Periodic, Hooks)> {
         self.queues.iter().try_for_each(|name| check_name(NameOf::Queue, name))?;
         let mut handlers = Handlers::default();
         for (kinds, handler) in self.handlers {
@@ -385,7 +420,7 @@ impl WorkersBuilder {
             policy: self.on_poison,
             exit: self.exit,
         });
-        Ok((pool, periodic))
+        Ok((pool, periodic, self.hooks))
     }
 }
 

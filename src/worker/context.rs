@@ -2,16 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::cancelled::Flag;
 use super::failure::Failure;
 use super::layers::States;
 use super::tasks::Limit;
 use crate::engine::Grant;
 use crate::ids::{GroupId, JobId};
 use crate::queue::seam::JobStore;
-use crate::sync::AtomicBool;
 
 /// What a handler may know of its run. Owned and cheap to clone; may be sent to other threads, where it also outlives
 /// the run.
@@ -19,8 +18,7 @@ use crate::sync::AtomicBool;
 pub struct Context {
     grant: Arc<Grant>,
     store: Arc<dyn JobStore>,
-    /// Set once for all runs of the pool: it stops, or nothing more can be acknowledged.
-    flagged: Arc<AtomicBool>,
+    flagged: Arc<Flag>,
     states: Arc<States>,
     limit: Option<Limit>,
 }
@@ -29,7 +27,7 @@ impl Context {
     pub(super) fn new(
         grant: Arc<Grant>,
         store: Arc<dyn JobStore>,
-        flagged: Arc<AtomicBool>,
+        flagged: Arc<Flag>,
         states: Arc<States>,
         limit: Option<Limit>,
     ) -> Self {
@@ -38,6 +36,10 @@ impl Context {
 
     pub(super) fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    pub(super) fn flag(&self) -> &Flag {
+        &self.flagged
     }
 
     pub(super) fn store(&self) -> &dyn JobStore {
@@ -86,9 +88,10 @@ impl Context {
 
     /// Whether the run should end soon: somebody cancelled the job, its time is over, the pool's grace is over, or the
     /// disk failed and nothing more can be acknowledged. In the last two cases a run that then fails keeps its attempt.
-    /// Takes a lock for a moment: ask between steps, not in the innermost loop.
+    /// Takes a lock for a moment: ask between steps, not in the innermost loop. [`cancelled`](Self::cancelled) and
+    /// [`wait_cancelled`](Self::wait_cancelled) wait for it.
     pub fn is_cancelled(&self) -> bool {
-        self.flagged.load(Ordering::SeqCst)
+        self.flagged.is_raised()
             || self.time_left().is_some_and(|left| left.is_zero())
             || self.store.cancel_requested(&self.grant)
     }

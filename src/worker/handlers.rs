@@ -18,12 +18,12 @@ use crate::engine::{Grant, Settle};
 use crate::error::{Error, Result};
 use crate::job::ErrorCause;
 use crate::limits::Scaled;
-use crate::queue::{Job, JobBuilder, NameOf, check_name, parse_args};
+use crate::queue::{Done, Job, NameOf, check_name, parse_args};
 
 /// What came of a run.
 #[derive(Debug)]
 pub(super) enum Ran {
-    Done(Vec<JobBuilder>),
+    Done(Done),
     Failed { failure: Failure, cause: ErrorCause },
     Cancel,
     Snooze(Duration),
@@ -86,8 +86,9 @@ where
 impl Ran {
     fn of<R: IntoOutcome>(answer: Result<R, Failure>) -> Self {
         match answer.map(R::into_outcome) {
-            Ok(Outcome::Done) => Self::Done(Vec::new()),
-            Ok(Outcome::DoneThen(follow_ups)) => Self::Done(follow_ups),
+            Ok(Outcome::Done) => Self::Done(Done::new()),
+            Ok(Outcome::DoneThen(follow_ups)) => Self::Done(Done::new().then(follow_ups)),
+            Ok(Outcome::DoneWith(done)) => Self::Done(done),
             Ok(Outcome::Snooze(delay)) => Self::Snooze(delay),
             Ok(Outcome::Release) => Self::Release,
             Ok(Outcome::Bury(reason)) => Self::Bury(reason),
@@ -126,17 +127,13 @@ impl Ran {
         }
     }
 
-    /// The end of the run as the store takes it. Follow-ups that cannot be accepted are a failed attempt.
-    pub(super) fn into_settle(self, took: Duration, clock: &dyn Clock, limits: Scaled) -> Settle {
+    /// The end of the run as the store takes it. What it leaves and cannot be accepted is a failed attempt.
+    pub(super) fn into_settle(self, grant: &Grant, took: Duration, clock: &dyn Clock, limits: Scaled) -> Settle {
         match self {
-            Self::Done(jobs) => {
-                let jobs: Result<Vec<_>> = jobs.into_iter().map(|job| job.into_new_job(clock, limits)).collect();
-                match jobs {
-                    Ok(_) if planted!(FollowUpsForgotten) => Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() },
-                    Ok(follow_ups) => Settle::Ack { follow_ups, cells: Vec::new() },
-                    Err(e) => Self::refused(&e).into_settle(took, clock, limits),
-                }
-            }
+            Self::Done(done) => match done.into_ack(grant, clock, limits) {
+                Ok(ack) => ack,
+                Err(e) => Self::refused(&e).into_settle(grant, took, clock, limits),
+            },
             Self::Failed { failure, cause } => match failure.into_parts() {
                 (error, Retry::ByBackoff) => nack(error, cause, None, took),
                 (error, Retry::In(wait)) => nack(error, cause, Some(wait), took),
@@ -151,9 +148,11 @@ impl Ran {
         }
     }
 
-    /// The handler succeeded, but its follow-ups were refused.
+    /// The handler succeeded, but what it leaves was refused.
     pub(super) fn refused(e: &Error) -> Self {
-        Self::failed(Failure::new(format!("the handler succeeded, but its follow-up jobs were refused: {e}")))
+        Self::failed(Failure::new(format!(
+            "the handler succeeded, but its result or its follow-up jobs were refused: {e}"
+        )))
     }
 
     /// Failed, and to be tried again.
@@ -222,7 +221,7 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Ran {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
     }
-    planted!(PanicIsSuccess, Ran::Done(Vec::new()), Ran::Failed { failure, cause: ErrorCause::Panicked })
+    planted!(PanicIsSuccess, Ran::Done(Done::new()), Ran::Failed { failure, cause: ErrorCause::Panicked })
 }
 
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -14,9 +14,11 @@
 #[cfg(feature = "testing")]
 mod alone;
 mod builder;
+mod cancelled;
 mod context;
 mod failure;
 mod handlers;
+mod hooks;
 mod layers;
 mod notes;
 mod order;

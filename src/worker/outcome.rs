@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::queue::JobBuilder;
+use serde::Serialize;
+
+use crate::queue::{Done, JobBuilder};
 
 /// What a handler that did not fail makes of its job. `()` is [`Done`](Outcome::Done).
 ///
@@ -23,6 +25,8 @@ pub enum Outcome {
     /// The job is completed and these are enqueued, in one commit: both or neither. If they cannot be (a bad name, a
     /// full disk) the attempt failed.
     DoneThen(Vec<JobBuilder>),
+    /// The job is completed and leaves a result, follow-up jobs, or both.
+    DoneWith(Done),
     /// Not now: scheduled after this wait, the attempt not spent. Below 1 s only the first time in a row.
     Snooze(Duration),
     /// Not here: ready again, the attempt not spent. From the second time in a row it waits 1 s first.
@@ -31,6 +35,13 @@ pub enum Outcome {
     Bury(String),
     /// Not ever, and nothing is kept: the job is cancelled.
     Cancel,
+}
+
+impl Outcome {
+    /// The job is completed with this result, which is kept as long as the job says: see [`Done::with`].
+    pub fn done_with<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self::DoneWith(Done::with(value))
+    }
 }
 
 /// What a handler may return inside `Ok`.
@@ -42,6 +53,12 @@ pub trait IntoOutcome {
 impl IntoOutcome for () {
     fn into_outcome(self) -> Outcome {
         Outcome::Done
+    }
+}
+
+impl IntoOutcome for Done {
+    fn into_outcome(self) -> Outcome {
+        Outcome::DoneWith(self)
     }
 }
 

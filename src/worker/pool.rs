@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::cancelled::Flag;
 use super::context::Context;
 use super::handlers::{Handlers, Ran};
 use super::layers::{Layers, States};
@@ -61,7 +62,7 @@ pub(super) struct Pool {
     order: Order,
     /// What `State::stopping` says, for those who must not take the lock.
     stopping: AtomicBool,
-    flagged: Arc<AtomicBool>,
+    flagged: Arc<Flag>,
     state: Mutex<State>,
     /// Idle threads wait here.
     work: Condvar,
@@ -132,7 +133,7 @@ impl Pool {
             states,
             order,
             stopping: AtomicBool::new(false),
-            flagged: Arc::new(AtomicBool::new(false)),
+            flagged: Arc::default(),
             state: Mutex::new(State { policy, ..State::default() }),
             work: Condvar::new(),
             news: Condvar::new(),
@@ -259,19 +260,19 @@ impl Pool {
             state.has_run(took);
             state.running.remove(&slot)?;
         }
-        if ran.is_retried() && self.flagged.load(Ordering::SeqCst) {
+        if ran.is_retried() && self.flagged.is_raised() {
             ran = Ran::Release;
         }
-        let follows = matches!(&ran, Ran::Done(jobs) if !jobs.is_empty());
+        let leaves = matches!(&ran, Ran::Done(done) if !done.is_nothing());
         let limits = self.store.limits();
-        let how = ran.into_settle(took, clock, limits);
+        let how = ran.into_settle(grant, took, clock, limits);
         let mut verdict = Verdict::of(&*self.store, grant, &how);
         let mut settled = self.settle_when_it_fits(grant, how);
         if let Err(e) = &settled
-            && follows
+            && leaves
             && matches!(e.kind(), ErrorKind::Full | ErrorKind::TooLarge | ErrorKind::Invalid)
         {
-            let how = Ran::refused(e).into_settle(took, clock, limits);
+            let how = Ran::refused(e).into_settle(grant, took, clock, limits);
             verdict = Verdict::of(&*self.store, grant, &how);
             settled = self.settle_when_it_fits(grant, how);
         }
@@ -324,7 +325,7 @@ impl Pool {
     /// The store takes nothing any more: the pool stops. A closed backlog is no fault.
     fn fail(&self, e: Error) {
         if e.kind() != ErrorKind::Closed {
-            self.flagged.store(true, Ordering::SeqCst);
+            self.flagged.raise();
             self.state.lock().fault.get_or_insert(e);
         }
         self.begin_stop();
@@ -359,7 +360,7 @@ impl Pool {
 
     /// Asks every run to end soon; a run that fails from now on keeps its attempt.
     pub(super) fn flag(&self) {
-        self.flagged.store(true, Ordering::SeqCst);
+        self.flagged.raise();
     }
 
     /// Waits until `enough` of the pool's state, at most this long.

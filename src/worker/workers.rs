@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::hooks::Running;
 use super::periodic::Periodic;
 use super::pool::Pool;
 use super::signals::{self, Watch};
@@ -49,6 +50,7 @@ pub struct Stopped {
 pub struct Workers {
     pub(super) pool: Arc<Pool>,
     threads: Vec<JoinHandle<()>>,
+    hooks: Option<Running>,
     /// Dropped after the pool was told to stop; a pool over another store has none.
     home: Option<Backlog>,
     grace: Duration,
@@ -59,6 +61,7 @@ impl Workers {
     pub(super) fn new(
         pool: Arc<Pool>,
         threads: Vec<JoinHandle<()>>,
+        hooks: Option<Running>,
         home: Option<Backlog>,
         grace: Duration,
         periodic: Periodic,
@@ -67,7 +70,7 @@ impl Workers {
             let pool: Arc<dyn AtShutdown> = pool.clone();
             home.tell_at_shutdown(Arc::downgrade(&pool) as Weak<dyn AtShutdown>);
         }
-        Self { pool, threads, home, grace, periodic }
+        Self { pool, threads, hooks, home, grace, periodic }
     }
 
     /// Stops: no more claims; running jobs may finish for `grace`, are then asked to end
@@ -91,6 +94,11 @@ impl Workers {
     pub fn run_until_signal(self) -> Result<Stopped> {
         let watch = self.watch_signals()?;
         self.run_watched(watch)
+    }
+
+    /// How many events the hooks ([`WorkersBuilder::on`](crate::WorkersBuilder::on)) missed because they fell behind.
+    pub fn missed_events(&self) -> u64 {
+        self.hooks.as_ref().map_or(0, Running::missed)
     }
 
     pub(super) fn watch_signals(&self) -> Result<Watch> {
@@ -135,6 +143,9 @@ impl Workers {
             }
         } else {
             self.pool.flag();
+        }
+        if let Some(hooks) = self.hooks.take() {
+            hooks.stop(grace);
         }
         self.pool.watch(
             None,

@@ -198,6 +198,12 @@ fn cell_step(rng: &mut fastrand::Rng, index: &mut Index, model: &mut Model) {
             model.cells.entry(at.clone()).and_modify(|cell| cell.0 = place);
         }
     }
+    let mut over: Vec<(Millis, u8, Vec<u8>)> =
+        (model.cells.iter()).filter_map(|((ns, key), (_, until, _))| Some(((*until)?, *ns, key.clone()))).collect();
+    over.sort();
+    let now = over.get(over.len() / 2).map_or(Millis(0), |cell| cell.0);
+    over.retain(|cell| cell.0 <= now);
+    assert!(index.cells_over(now).eq(over.iter().map(|(_, ns, key)| (*ns, &key[..]))));
     let view = |cell: &ModelCell| {
         let (place, until, value) = cell.clone();
         (place, until, Some(value).filter(|value| value.len() <= Index::RESIDENT_BYTES_MAX))

@@ -70,6 +70,7 @@ pub(super) fn dump(index: &Index) -> Vec<String> {
     lines.extend(index.in_flight_all().map(|entry| format!("in flight {entry:?}")));
     lines.extend(index.unique.iter().map(|entry| format!("unique {entry:?}")));
     lines.extend(index.all_cells().map(|cell| format!("cell {cell:?}")));
+    lines.extend(index.cells_over(Millis(u64::MAX)).map(|cell| format!("timed cell {cell:?}")));
     lines
 }
 

@@ -3,8 +3,9 @@
 //! Keys and values are of any length, so leaves are cut by bytes, not by count, and stay decoded.
 //!
 //! # Invariants
-//! As in [`super::super::packed`]: leaves cover the keys in order, none is empty, `dirty` and `gone` say what the
-//! next freeze has to tell.
+//! * As in [`super::super::packed`]: leaves cover the keys in order, none is empty, `dirty` and `gone` say what the
+//!   next freeze has to tell.
+//! * `timed` holds exactly the cells that have an `until`; it is derived, and never saved.
 
 mod saving;
 
@@ -43,6 +44,8 @@ pub(in crate::index) struct Cells {
     entries: u64,
     /// Of them, by namespace.
     of: BTreeMap<u8, u64>,
+    /// Those that count until a time, by it.
+    timed: BTreeSet<(Millis, Key)>,
     bytes: usize,
 }
 
@@ -109,6 +112,12 @@ impl Cells {
             }
         };
         let freed = old.as_ref().map_or(0, |old| packed_len(&key, old));
+        if let Some(was) = old.as_ref().and_then(|old| old.until) {
+            self.timed.remove(&(was, key.clone()));
+        }
+        if let Some(until) = until {
+            self.timed.insert((until, key.clone()));
+        }
         self.bytes = self.bytes + added - freed;
         leaf.bytes = leaf.bytes + added - freed;
         let splits = leaf.bytes > LEAF_BYTES_SPLIT && leaf.entries.len() > 1;
@@ -142,6 +151,9 @@ impl Cells {
         let at = leaf.entries.binary_search_by(|entry| entry.0.cmp(&key)).ok()?;
         let (_, slot) = leaf.entries.remove(at);
         let freed = packed_len(&key, &slot);
+        if let Some(until) = slot.until {
+            self.timed.remove(&(until, key));
+        }
         leaf.bytes -= freed;
         self.bytes -= freed;
         self.entries -= 1;
@@ -169,6 +181,12 @@ impl Cells {
 
     pub(in crate::index) fn count_of(&self, namespace: u8) -> u64 {
         self.of.get(&namespace).copied().unwrap_or_default()
+    }
+
+    /// Cells that count no longer at `now`, the first ones first.
+    pub(in crate::index) fn over(&self, now: Millis) -> impl Iterator<Item = (u8, &[u8])> {
+        let over = self.timed.iter().take_while(move |(until, _)| *until <= now);
+        over.filter_map(|(_, key)| key.split_first().map(|(namespace, key)| (*namespace, key)))
     }
 
     /// Keys of one namespace that begin so.
@@ -270,6 +288,8 @@ impl Cells {
 
     pub(in crate::index) fn ram_bytes(&self) -> usize {
         let entry = size_of::<(Key, Slot)>() * 3 / 2 + 32;
-        self.bytes + usize::try_from(self.entries).unwrap_or(usize::MAX).saturating_mul(entry) + self.leaves.len() * 128
+        let timed = self.timed.len().saturating_mul(size_of::<(Millis, Key)>() * 3 / 2 + 16);
+        let entries = usize::try_from(self.entries).unwrap_or(usize::MAX).saturating_mul(entry);
+        self.bytes + entries + timed + self.leaves.len() * 128
     }
 }

@@ -6,12 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::engine::{CellSet, Durability, Grant, JobInfo, Settle, Status, Ticket};
+use crate::engine::{CellSet, Durability, Events, Grant, JobInfo, Settle, Status, Ticket, Watch};
 use crate::error::{Error, Result};
 use crate::ids::{JobId, Phase};
 use crate::limits::Scaled;
@@ -176,6 +176,18 @@ impl JobStore for Journal {
 
     fn cancel_requested(&self, grant: &Grant) -> bool {
         self.store.cancel_requested(grant)
+    }
+
+    fn watch_stop(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>) -> bool {
+        self.store.watch_stop(grant, deadline, watch)
+    }
+
+    fn forget_watch(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>) {
+        self.store.forget_watch(grant, deadline, watch);
+    }
+
+    fn events(&self, buffered: usize) -> Events {
+        self.store.events(buffered)
     }
 
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {

@@ -6,7 +6,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Pool, Running};
@@ -32,7 +31,7 @@ impl Pool {
         let running_for = now.saturating_sub(run.since);
         let timeout = job.timeout_ms.map(Duration::from_millis);
         let over = timeout.and_then(|timeout| running_for.checked_sub(timeout));
-        let flagged = self.flagged.load(Ordering::SeqCst);
+        let flagged = self.flagged.is_raised();
         RunningJob {
             id: run.grant.id,
             kind: job.kind.clone(),

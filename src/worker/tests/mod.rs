@@ -1,7 +1,9 @@
 //! Promises of the pool, over a store in memory.
 
 mod asynchronous;
+mod cancelled;
 mod ending;
+mod hooks;
 mod layers;
 mod running;
 mod signals;

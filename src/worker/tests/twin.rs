@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::{Clock, ManualClock};
-use crate::engine::{CellSet, Durability, Grant, Settle, Ticket};
+use crate::engine::{CellSet, Durability, Events, Grant, Settle, Stream, Ticket, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, Token};
 use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, next};
@@ -42,6 +43,9 @@ pub(super) struct Twin {
     clock: ManualClock,
     /// What happens before the next answer to who asks for a wish to cancel.
     before_wish: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Called at every change, for nothing or not.
+    watches: Mutex<Vec<Arc<Watch>>>,
+    pub(super) stream: Stream,
 }
 
 impl Twin {
@@ -52,6 +56,8 @@ impl Twin {
             changed: Condvar::new(),
             clock,
             before_wish: Mutex::default(),
+            watches: Mutex::default(),
+            stream: Stream::default(),
         })
     }
 
@@ -81,6 +87,8 @@ impl Twin {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         let out = change(&mut self.held.lock());
         self.changed.notify_all();
+        let watches = std::mem::take(&mut *self.watches.lock());
+        watches.iter().for_each(|watch| watch.call());
         out
     }
 
@@ -241,6 +249,22 @@ impl JobStore for Twin {
         happens.into_iter().for_each(|happens| happens());
         let held = self.held.lock();
         held.poisoned || held.jobs.get(&grant.id.0).is_none_or(|(job, _)| job.cancel_requested)
+    }
+
+    fn watch_stop(&self, grant: &Grant, _: Option<Duration>, watch: &Arc<Watch>) -> bool {
+        let mut watches = self.watches.lock();
+        watch.sit_down();
+        watches.push(Arc::clone(watch));
+        drop(watches);
+        !self.cancel_requested(grant)
+    }
+
+    fn forget_watch(&self, _: &Grant, _: Option<Duration>, watch: &Arc<Watch>) {
+        self.watches.lock().retain(|other| !Arc::ptr_eq(other, watch));
+    }
+
+    fn events(&self, buffered: usize) -> Events {
+        self.stream.listen(buffered)
     }
 
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {

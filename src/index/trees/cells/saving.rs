@@ -49,6 +49,7 @@ impl Cells {
                 last = Some(key.clone());
                 cells.count(key.first().copied().unwrap_or_default());
                 cells.bytes += packed_len(key, slot);
+                cells.timed.extend(slot.until.map(|until| (until, key.clone())));
             }
             let bytes = entries.iter().map(|(key, slot)| packed_len(key, slot)).sum();
             let overlaps = cells
