@@ -5,7 +5,7 @@
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`], [`results`] and [`retention`]: the verbs.
-//! * [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
+//! * [`over`] with its [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -35,6 +35,7 @@ mod make;
 mod manage;
 mod notes;
 mod open;
+mod over;
 pub(crate) mod planner;
 mod readonly;
 mod recover;
@@ -83,6 +84,7 @@ pub use history::PastJob;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};
+pub(crate) use over::Over;
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};
@@ -93,7 +95,7 @@ pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
-pub(crate) use watch::{Over, Watch, call_all};
+pub(crate) use watch::{Watch, call_all};
 
 /// An opened directory: what its verbs and services share.
 pub(crate) struct Core {
