@@ -5,7 +5,7 @@
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
 //! * [`enqueue`], [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`], [`results`] and [`retention`]: the verbs.
-//! * [`over`] with its [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
+//! * [`over`] with its [`watch`], [`tell`] with [`events`], their [`stream`] and [`history`]: those who wait for a job, and those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -48,6 +48,7 @@ mod settings;
 mod settle;
 mod staging;
 mod state;
+mod stream;
 mod suspects;
 mod tell;
 mod time;
@@ -76,8 +77,6 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
-#[cfg(test)]
-pub(crate) use events::Stream;
 pub use events::{Event, Events, What};
 pub(crate) use history::HISTORY_DEFAULT;
 pub use history::PastJob;
@@ -94,6 +93,8 @@ pub use settings::Durability;
 pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
+#[cfg(test)]
+pub(crate) use stream::Stream;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
 pub(crate) use watch::{Watch, call_all};
 
@@ -110,7 +111,7 @@ pub(crate) struct Core {
     state: Mutex<state::State>,
     desk: commit::Desk,
     /// What happens to jobs, on its way to those who listen.
-    stream: events::Stream,
+    stream: stream::Stream,
     keeper: Mutex<Keeper>,
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,
