@@ -7,7 +7,8 @@
 //! * [`enqueue`] (`conditional`: with cells) with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and
 //!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`results`],
 //!   [`retention`], [`time`] (`timed`: for a service above): the verbs.
-//! * [`watch`], [`tell`] with [`events`] and [`history`]: those who wait for a job, and those who want to know.
+//! * [`over`] with its [`watch`], [`tell`] with [`events`], their [`stream`] and [`history`]: those who wait for a job, and
+//!   those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.
@@ -44,6 +45,7 @@ mod make;
 mod manage;
 mod notes;
 mod open;
+mod over;
 pub(crate) mod planner;
 mod reach;
 mod readonly;
@@ -57,6 +59,7 @@ mod settings;
 mod settle;
 mod staging;
 mod state;
+mod stream;
 mod suspects;
 mod takeover;
 mod tell;
@@ -90,8 +93,6 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
-#[cfg(test)]
-pub(crate) use events::Stream;
 pub use events::{Event, Events, What};
 pub(crate) use groups::Ties;
 pub use groups::{GroupStatus, OnParentFailure, Sealed};
@@ -101,6 +102,7 @@ pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Changed, Confirmed, Requeued};
+pub(crate) use over::Over;
 pub(crate) use readonly::ReadOnlyEngine;
 pub use readonly::VerifyReport;
 pub use recover::{IndexOrigin, RecoveryReport};
@@ -110,8 +112,10 @@ pub use settings::Durability;
 pub(crate) use settings::{Doors, Drive, IndexChoice, KEEP_DEAD, Settings};
 pub(crate) use settle::CellSet;
 pub(crate) use settle::Settle;
+#[cfg(test)]
+pub(crate) use stream::Stream;
 pub(crate) use time::UPKEEP_SLEEP_MAX;
-pub(crate) use watch::{Over, Watch, call_all};
+pub(crate) use watch::{Watch, call_all};
 #[cfg(feature = "cron")]
 pub(crate) use {conditional::SeenCell, enqueue::Prepared, timed::Timed};
 
@@ -128,7 +132,7 @@ pub(crate) struct Core {
     state: Mutex<state::State>,
     desk: commit::Desk,
     /// What happens to jobs, on its way to those who listen.
-    stream: events::Stream,
+    stream: stream::Stream,
     keeper: Mutex<Keeper>,
     compactor: Mutex<compact::Compactor>,
     report: RecoveryReport,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::explore::explore;
 use super::yard::{Yard, add, batch, join, start};
 use crate::clock::Clock;
-use crate::engine::{Engine, LeaseKind, Over, Settle, Watch};
+use crate::engine::{Cancelled, Engine, LeaseKind, Over, Settle, Watch};
 use crate::error::{ErrorKind, Result};
 use crate::ids::JobId;
 use crate::sync::JoinHandle;
@@ -87,7 +87,7 @@ fn a_run_that_waits_for_the_word_to_stop_hears_it_from_whoever_says_it() {
         let cancelled = start(move || canceller.cancel(JobId(1)).unwrap());
         assert!(engine.settle(&grants[1], Settle::Release).unwrap().is_some());
         join(runs);
-        drop(cancelled.join().unwrap());
+        assert_eq!(cancelled.join().unwrap().0, Cancelled::Requested);
         assert!(engine.settle(&grants[0], Settle::Release).unwrap().is_some());
         engine.close().unwrap();
     });

@@ -101,8 +101,8 @@ impl Context {
         })
     }
 
-    /// Blocks until the run should end ([`is_cancelled`](Self::is_cancelled)), at most this long; whether it should. A
-    /// pause of a blocking handler that does not hold up the end of its pool.
+    /// Blocks until the run should end ([`is_cancelled`](Self::is_cancelled)), at most this long; whether it should. So a
+    /// blocking handler pauses and still hears of a cancel at once.
     pub fn wait_cancelled(&self, timeout: Duration) -> bool {
         let clock = self.store().clock();
         let until = clock.monotonic().saturating_add(timeout);

@@ -240,12 +240,14 @@ fn who_waits_for_a_job_hears_that_the_handle_is_closed() {
 }
 
 #[test]
-fn rule_14_who_waits_for_a_job_hears_that_the_handle_is_poisoned() {
+fn rule_14_who_waits_for_a_job_hears_that_the_handle_is_poisoned_and_so_does_who_listens() {
     let world = World::new(9);
     let engine = threads(&world);
     let id = engine.add(job("x"));
     let waiter = waits(&engine, id);
+    let events = engine.events(9);
     world.disk.fail_call(0, Fault::eio().for_good().on(&[Call::SyncData]));
     let _ = engine.enqueue(vec![job("y")], Durability::Sync).and_then(|(_, ticket)| engine.wait(ticket));
     assert_eq!(waiter.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(events.count(), 0, "what is not durable is never told, and the stream ends");
 }
