@@ -11,8 +11,8 @@ use crate::engine::{Durability, Enqueued};
 use crate::error::{Error, Result};
 
 impl CronEntry {
-    /// An entry that fires at the local times in `zone` (an IANA name) that the five fields of `text` fit: minute, hour,
-    /// day of month, month, day of week. Each firing enqueues the job that `job` makes of it.
+    /// An entry that fires at the local times in `zone` (an IANA name) that the five fields of `text` fit: minute,
+    /// hour, day of month, month, day of week. Each firing enqueues the job that `job` makes of it, synced.
     ///
     /// Fields take `*`, numbers, ranges `1-5`, lists `1,15` and steps `*/10`; months and days of the week also their
     /// English short names (Sunday is 0 and 7). Day of month also takes `L` for the last day and `15W` for the weekday

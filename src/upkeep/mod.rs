@@ -1,4 +1,5 @@
-//! What happens because time passes: one service that promotes due jobs and takes back leases that ran out.
+//! What happens because time passes: one service that promotes due jobs, takes back leases that ran out,
+//! and gives periodic entries their turns.
 //!
 //! # Invariants
 //! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.

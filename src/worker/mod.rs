@@ -18,6 +18,7 @@ mod handlers;
 mod layers;
 mod notes;
 mod outcome;
+#[cfg(feature = "cron")]
 mod periodic;
 mod pool;
 mod signals;
