@@ -4,8 +4,8 @@
 //! ([`books`]), push and sync ([`commit`]), answer.
 //!
 //! * [`settings`], [`services`], [`open`](Engine::open), [`recover`], [`close`]: the life of a handle.
-//! * [`enqueue`] (`conditional`: with cells), [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`], [`time`]
-//!   (`timed`: for a service above): the verbs.
+//! * [`enqueue`] (`conditional`: with cells), [`claim`] with its [`suspects`], [`settle`], [`manage`], [`look`],
+//!   [`time`] (`timed`: for a service above): the verbs.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
 //! * [`commit`], [`make`] and [`room`], [`compact`] with its [`planner`] and [`salvage`], [`checkpoint`], [`damage`]:
 //!   what goes on beside the verbs.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::backlog::Backlog;
 use super::builder::JobBuilder;
 use super::check::{self, NameOf};
-use crate::cron::{CronEntry, CronInfo, CronSet, Declared, Firing, Times};
+use crate::cron::{CronEntry, CronInfo, CronSet, Declared, Firing, Service, Times};
 use crate::engine::{Durability, Enqueued};
 use crate::error::{Error, Result};
 
@@ -83,6 +83,7 @@ impl Backlog {
     }
 
     pub(crate) fn declare_cron(&self, sets: Vec<CronSet>) -> Result<Vec<Arc<Declared>>> {
+        sets.iter().try_for_each(|set| Service::check(&self.shared.engine, set))?;
         sets.into_iter().map(|set| self.shared.cron.declare(&self.shared.engine, set)).collect()
     }
 }

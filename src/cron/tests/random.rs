@@ -105,6 +105,6 @@ fn live(seed: u64) -> u64 {
 
 #[test]
 fn whatever_dies_and_comes_back_each_entry_fires_as_its_policy_says() {
-    let lives = budget("BACKLOG_CRON_LIVES", 60, 3_000);
+    let lives = budget("BACKLOG_CRON_LIVES", 30, 3_000);
     counted("firings in random lives", (0..lives).map(live).sum());
 }
