@@ -4,8 +4,8 @@
 //! cargo run --example nightly
 //! ```
 //!
-//! Three entries with the same times and three policies for what is missed, on a clock that is moved by hand: a night in
-//! which 2:30 does not exist, five nights with the program down, a night in which 2:30 exists twice. Then all of that
+//! Three entries with the same times and three policies for what is missed, on a clock that is moved by hand: a night
+//! in which 2:30 does not exist, five nights with the program down, a night in which 2:30 exists twice. Then all of that
 //! again with a crash before and after every disk operation, and every image of the disk that can leave: no night has
 //! two jobs, and none is lost that was to be made up for.
 #![allow(

@@ -1,7 +1,7 @@
 //! Declares a set: its entries begin, those it has no more end, those whose times changed change.
 //!
 //! # Invariants
-//! * One frame, under the cells it looked at: two who declare at a time leave one or the other set.
+//! * One frame, under the cells it looked at; of two who declare at a time one comes after the other.
 //! * An entry that stands with the same times is not touched: a deploy neither repeats nor loses a firing.
 //! * Before the times of an entry change, what was due by the old ones has fired.
 
@@ -13,13 +13,30 @@ use crate::engine::{CellSet, Core, Durability, SeenCell};
 use crate::error::{Error, Result};
 use crate::ids::Millis;
 use crate::job::namespace;
+use crate::sync::Mutex;
 
-/// Brings the cells of a set to what it says. Returns when that is on disk.
-pub(super) fn declare(core: &Core, set: &CronSet) -> Result<()> {
-    set.check(core.clock().now_ms())?;
-    try_to_make(core, set)?;
+/// What can be known to be wrong before anything is declared: whether the program can make a job of each entry is
+/// better known now than at night.
+pub(super) fn check(core: &Core, set: &CronSet) -> Result<()> {
+    let at = core.clock().now_ms();
+    set.check(at)?;
+    for entry in &set.entries {
+        let firing = Firing { set: set.name.clone(), entry: entry.name.clone(), at, previous: None };
+        fire::make(core, entry, &firing)
+            .map_err(|e| Error::new(e.kind(), format!("set={:?} entry={:?}: {e}", set.name, entry.name)))?;
+    }
+    Ok(())
+}
+
+/// Brings the cells of a set to what it says; one set at a time, as `declaring` says. Returns when that is on disk.
+pub(super) fn declare(core: &Core, set: &CronSet, declaring: &Mutex<()>) -> Result<()> {
+    // The change is of this moment, however long it takes.
+    let now = core.clock().now_ms();
+    for entry in &set.entries {
+        fire_the_old(core, set, entry, now)?;
+    }
+    let _one_at_a_time = declaring.lock();
     loop {
-        let now = core.clock().now_ms();
         let (mut cells, mut seen) = (Vec::new(), Vec::new());
         for key in core.cell_keys_of(namespace::CRON, &cell::prefix(&set.name)) {
             let is_kept = set.names().any(|name| cell::key(&set.name, name) == key);
@@ -29,9 +46,9 @@ pub(super) fn declare(core: &Core, set: &CronSet) -> Result<()> {
             }
         }
         for entry in &set.entries {
-            let times = entry.times.clone()?;
-            if let Some((fired, standing)) = begins(core, set, entry, &times, now)? {
-                cells.push(fired.set(&standing.key));
+            let standing = core.see_cell(namespace::CRON, &cell::key(&set.name, &entry.name))?;
+            if let Some(begun) = begun(entry.times.as_ref(), &standing, now) {
+                cells.push(begun.set(&standing.key));
                 seen.push(standing);
             }
         }
@@ -46,38 +63,32 @@ pub(super) fn declare(core: &Core, set: &CronSet) -> Result<()> {
     }
 }
 
-/// Whether the program can make a job of each entry is better known now than at night.
-fn try_to_make(core: &Core, set: &CronSet) -> Result<()> {
-    for entry in &set.entries {
-        let at = core.clock().now_ms();
-        let firing = Firing { set: set.name.clone(), entry: entry.name.clone(), at, previous: None };
-        fire::make(core, entry, &firing)
-            .map_err(|e| Error::new(e.kind(), format!("set={:?} entry={:?}: {e}", set.name, entry.name)))?;
+/// If the times of an entry change: what was due by those it had.
+fn fire_the_old(core: &Core, set: &CronSet, entry: &CronEntry, now: Millis) -> Result<()> {
+    let seen = core.see_cell(namespace::CRON, &cell::key(&set.name, &entry.name))?;
+    let Some(stood) = stood(&seen) else { return Ok(()) };
+    if entry.times.as_ref().is_ok_and(|times| times.to_string() == stood.times) {
+        return Ok(());
     }
-    Ok(())
+    // Times that are not known here any more have nothing due.
+    let Some(old) = Times::read(&stood.times) else { return Ok(()) };
+    let fired = fire(core, &set.name, entry, &old, now)?;
+    match fired.trouble {
+        Some(why) if fired.is_stuck => {
+            Err(Error::invalid(format!("set={:?} entry={:?}: due by its old times: {why}", set.name, entry.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stood(seen: &SeenCell) -> Option<Fired> {
+    seen.value.as_deref().and_then(Fired::from_bytes)
 }
 
 /// Where the entry is to begin from now on; `None`: it goes on as it stands.
-fn begins(
-    core: &Core,
-    set: &CronSet,
-    entry: &CronEntry,
-    times: &Times,
-    now: Millis,
-) -> Result<Option<(Fired, SeenCell)>> {
-    let key = cell::key(&set.name, &entry.name);
-    let (text, mut last) = (times.to_string(), None);
-    let standing = |seen: &SeenCell| seen.value.as_deref().and_then(Fired::from_bytes);
-    let mut seen = core.see_cell(namespace::CRON, &key)?;
-    if let Some(stood) = standing(&seen) {
-        if stood.times == text && !planted!(DeployForgetsFirings) {
-            return Ok(None);
-        }
-        if let Some(old) = planted!(DeployForgetsFirings, None, Times::read(&stood.times)) {
-            fire(core, &set.name, entry, &old)?;
-            seen = core.see_cell(namespace::CRON, &key)?;
-        }
-        last = standing(&seen).and_then(|stood| stood.last);
-    }
-    Ok(Some((Fired { from: now, last, times: text }, seen)))
+fn begun(times: Result<&Times, &Error>, seen: &SeenCell, now: Millis) -> Option<Fired> {
+    let times = times.ok()?.to_string();
+    let stood = stood(seen);
+    let goes_on = stood.as_ref().is_some_and(|stood| stood.times == times) && !planted!(DeployForgetsFirings);
+    (!goes_on).then(|| Fired { from: now, last: stood.and_then(|stood| stood.last), times })
 }

@@ -19,7 +19,7 @@ use crate::job::namespace;
 /// What is later than this was missed, ms.
 const LATE_MS: u64 = 60_000;
 /// After a job could not be made.
-pub(super) const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(60);
 
 /// Which times after `from` make a job now.
 pub(super) fn firings(times: &Times, missed: Missed, from: Millis, now: Millis) -> VecDeque<Millis> {
@@ -44,6 +44,8 @@ pub(super) struct Fire {
     pub(super) next: Option<Millis>,
     /// What a person should know.
     pub(super) trouble: Option<String>,
+    /// A job could not be made: its firing is still due.
+    pub(super) is_stuck: bool,
 }
 
 /// Reads where an entry stands. `None`: it is not declared any more.
@@ -53,9 +55,8 @@ fn see(core: &Core, key: &[u8]) -> Result<Option<(Fired, SeenCell)>> {
 }
 
 /// Fires what is due of an entry by these times.
-pub(super) fn fire(core: &Core, set: &str, entry: &CronEntry, times: &Times) -> Result<Fire> {
+pub(super) fn fire(core: &Core, set: &str, entry: &CronEntry, times: &Times, now: Millis) -> Result<Fire> {
     let key = cell::key(set, &entry.name);
-    let now = core.clock().now_ms();
     let Some((standing, seen)) = see(core, &key)? else { return Ok(Fire::default()) };
     if is_ahead(times, standing.from, now) {
         return reset(core, times, &key, (standing, seen), now);
@@ -72,9 +73,12 @@ pub(super) fn fire(core: &Core, set: &str, entry: &CronEntry, times: &Times) -> 
             Made::ByAnother => {}
             Made::Gone => return Ok(Fire { next: None, ..fire }),
             Made::Not(why) => {
-                fire.trouble = Some(why.to_string());
-                fire.next = Some(now.after(REST));
-                return Ok(fire);
+                return Ok(Fire {
+                    next: Some(now.after(REST)),
+                    trouble: Some(why.to_string()),
+                    is_stuck: true,
+                    ..fire
+                });
             }
         }
     }
@@ -146,5 +150,5 @@ fn reset(core: &Core, times: &Times, key: &[u8], stood: (Fired, SeenCell), now: 
     let fired = Fired { from: now, last: standing.last, times: times.to_string() };
     let ticket = put(core, Vec::new(), &fired, key, seen)?;
     // Not put: somebody else has moved it, and the next turn sees how.
-    Ok(Fire { jobs: 0, ticket, next: times.next(now), trouble: Some(trouble) })
+    Ok(Fire { ticket, next: times.next(now), trouble: Some(trouble), ..Fire::default() })
 }

@@ -3,9 +3,9 @@
 //! # Invariants
 //! * Hours that are named (`30 2 * * *`): once for each local time. One that does not exist fires at the moment the
 //!   clocks go forward; one that exists twice fires the first time.
-//! * Hours that are counted (the field begins with `*`): at every moment whose local time fits. What does not exist does
-//!   not fire, what exists twice fires twice; so `*/15 * * * *` fires every 15 minutes on every day.
-//! * Both ways a later moment never comes from an earlier search: `next(t) > t`, and nothing in between fires.
+//! * Hours that are counted (the field begins with `*`): at every moment whose local time fits. What does not exist
+//!   does not fire, what exists twice fires twice; so `*/15 * * * *` fires every 15 minutes on every day.
+//! * Both ways `next(t) > t`, and nothing between the two fires.
 
 use std::collections::VecDeque;
 

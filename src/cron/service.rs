@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::cell::{self, Fired};
-use super::declare::declare;
+use super::declare::{check, declare};
 use super::entry::{CronEntry, CronSet, Firing};
 use super::fire::{self, fire};
 use super::info::CronInfo;
@@ -30,7 +30,7 @@ pub(crate) struct Declared {
 /// What is kept in memory of an entry.
 #[derive(Debug, Clone, Default)]
 struct Timing {
-    /// Due at once until it had its first turn.
+    /// Due at once until it had its first turn, and while it has gone.
     seen: bool,
     next: Option<Millis>,
     /// The clock at its last turn: before that it went back.
@@ -48,12 +48,19 @@ impl Timing {
 #[derive(Default)]
 pub(crate) struct Service {
     declared: Mutex<Vec<Weak<Declared>>>,
+    /// Held by the one who declares; he makes no jobs meanwhile.
+    declaring: Mutex<()>,
 }
 
 impl Service {
+    /// Whether a set can be declared.
+    pub(crate) fn check(core: &Core, set: &CronSet) -> Result<()> {
+        check(core, set)
+    }
+
     /// Declares a set and fires what was missed; on disk when this returns.
     pub(crate) fn declare(&self, core: &Core, set: CronSet) -> Result<Arc<Declared>> {
-        declare(core, &set)?;
+        declare(core, &set, &self.declaring)?;
         let timings = Mutex::new(vec![Timing::default(); set.entries.len()]);
         let declared = Arc::new(Declared { set, timings });
         self.declared.lock().push(Arc::downgrade(&declared));
@@ -82,13 +89,14 @@ impl Service {
     fn turn_of(core: &Core, declared: &Declared, nth: usize, entry: &CronEntry) -> Result<fire::Fire> {
         let looked = core.clock().now_ms();
         let times = entry.times.clone()?;
-        let fired = fire(core, declared.set.name(), entry, &times);
+        let fired = fire(core, declared.set.name(), entry, &times, looked);
         let mut timings = declared.timings.lock();
         if let Some(timing) = timings.get_mut(nth) {
             timing.looked = looked;
             match &fired {
                 Ok(fired) => {
-                    timing.seen = true;
+                    // Gone: a later declaration may bring it back while this one lives.
+                    timing.seen = fired.next.is_some();
                     timing.next = fired.next;
                     timing.trouble = fired.trouble.clone().or(timing.trouble.take());
                 }
@@ -179,6 +187,6 @@ impl Timed for Service {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("declarations", &self.declared.lock().len()).finish()
+        f.debug_struct("Service").field("declarations", &self.declared.lock().len()).finish_non_exhaustive()
     }
 }

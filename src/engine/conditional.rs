@@ -53,8 +53,8 @@ impl Core {
         keys.filter(|key| key.starts_with(prefix)).map(<[u8]>::to_vec).collect()
     }
 
-    /// Accepts jobs and sets cells in one frame: all or nothing. `None`: one of the cells in `seen` does not stand as it
-    /// was read, and nothing happened.
+    /// Accepts jobs and sets cells in one frame: all or nothing. `None`: one of the cells in `seen` does not stand as
+    /// it was read, and nothing happened.
     pub(crate) fn accept_with(
         &self,
         mut jobs: Vec<Prepared>,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::backlog::Backlog;
 use super::builder::JobBuilder;
 use super::check::{self, NameOf};
-use crate::cron::{CronEntry, CronInfo, CronSet, Declared, Firing, Times};
+use crate::cron::{CronEntry, CronInfo, CronSet, Declared, Firing, Service, Times};
 use crate::engine::{Durability, Enqueued};
 use crate::error::{Error, Result};
 
 impl CronEntry {
-    /// An entry that fires at the local times in `zone` (an IANA name) that the five fields of `text` fit: minute, hour,
-    /// day of month, month, day of week. Each firing enqueues the job that `job` makes of it.
+    /// An entry that fires at the local times in `zone` (an IANA name) that the five fields of `text` fit: minute,
+    /// hour, day of month, month, day of week. Each firing enqueues the job that `job` makes of it, synced.
     ///
     /// Fields take `*`, numbers, ranges `1-5`, lists `1,15` and steps `*/10`; months and days of the week also their
     /// English short names (Sunday is 0 and 7). Day of month also takes `L` for the last day and `15W` for the weekday
@@ -83,6 +83,7 @@ impl Backlog {
     }
 
     pub(crate) fn declare_cron(&self, sets: Vec<CronSet>) -> Result<Vec<Arc<Declared>>> {
+        sets.iter().try_for_each(|set| Service::check(&self.shared.engine, set))?;
         sets.into_iter().map(|set| self.shared.cron.declare(&self.shared.engine, set)).collect()
     }
 }

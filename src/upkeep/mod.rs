@@ -1,5 +1,5 @@
 //! What happens because time passes: one service that promotes due jobs, takes back leases that ran out, sees to the
-//! callbacks of groups, and prunes what is kept no longer.
+//! callbacks of groups, gives periodic entries their turns, and prunes what is kept no longer.
 //!
 //! # Invariants
 //! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.

@@ -17,10 +17,9 @@ use super::order::Order;
 use super::outcome::IntoOutcome;
 #[cfg(feature = "cron")]
 use super::periodic;
-use super::periodic::Periodic;
 use super::pool::{Parts, Pool};
 use super::tasks::{BoxFuture, Spawn};
-use super::workers::{OnPoison, Workers};
+use super::workers::{OnPoison, Periodic, Workers};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::ids::JobId;

@@ -23,6 +23,7 @@ mod layers;
 mod notes;
 mod order;
 mod outcome;
+#[cfg(feature = "cron")]
 mod periodic;
 mod pool;
 mod signals;

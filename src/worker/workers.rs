@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::hooks::Running;
-use super::periodic::Periodic;
 use super::pool::Pool;
 use super::signals::{self, Watch};
 use crate::error::Result;
@@ -41,6 +40,13 @@ pub struct Stopped {
     /// program drops its last handle.
     pub still_running: usize,
 }
+
+/// Periodic entries fire as long as this is held.
+#[cfg(feature = "cron")]
+pub(super) type Periodic = Vec<Arc<crate::cron::Declared>>;
+/// There are none.
+#[cfg(not(feature = "cron"))]
+pub(super) type Periodic = ();
 
 /// A running pool of workers; made by [`WorkersBuilder::start`](crate::WorkersBuilder::start).
 ///

@@ -5,6 +5,7 @@ mod crash;
 mod full;
 mod policies;
 mod pools;
+mod random;
 mod sets;
 mod texts;
 mod times;

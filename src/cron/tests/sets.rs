@@ -118,6 +118,13 @@ fn an_older_declaration_goes_on_when_the_newer_one_stops() {
     backlog.serve().unwrap();
     let fired: Vec<String> = take(&backlog).into_iter().map(|(entry, _)| entry).collect();
     assert_eq!(fired, ["nightly"], "the newer one's entry has nobody who makes its jobs");
+    // Taken away and brought back by others, its own entry fires again.
+    drop(declare(&backlog, CronSet::new("reports")));
+    backlog.serve().unwrap();
+    drop(declare(&backlog, nightly()));
+    world.set_to("2026-06-03T02:30Z");
+    backlog.serve().unwrap();
+    assert_eq!(moments(&backlog), ["2026-06-03T02:30:00Z"]);
     drop(old);
 }
 
