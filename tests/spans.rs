@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use backlog::testing::{self, Bench, Call, Fault};
@@ -37,8 +38,8 @@ type Fields = BTreeMap<&'static str, String>;
 struct Heard {
     /// By id.
     spans: BTreeMap<u64, (&'static str, Fields)>,
-    /// Spans that were entered and not left, on whichever thread.
-    inside: Vec<u64>,
+    /// Spans that were entered and not left, and on which thread.
+    inside: Vec<(ThreadId, u64)>,
     /// The span each event was in.
     events: Vec<Option<&'static str>>,
 }
@@ -80,16 +81,18 @@ impl Subscriber for Ear {
 
     fn event(&self, _: &Event<'_>) {
         let mut heard = self.0.lock().unwrap();
-        let inside = heard.inside.last().map(|id| heard.spans[id].0);
+        let here = thread::current().id();
+        let inside = heard.inside.iter().rfind(|(thread, _)| *thread == here).map(|(_, id)| heard.spans[id].0);
         heard.events.push(inside);
     }
 
     fn enter(&self, span: &Id) {
-        self.0.lock().unwrap().inside.push(span.into_u64());
+        self.0.lock().unwrap().inside.push((thread::current().id(), span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
-        self.0.lock().unwrap().inside.retain(|id| *id != span.into_u64());
+        let left = (thread::current().id(), span.into_u64());
+        self.0.lock().unwrap().inside.retain(|entered| *entered != left);
     }
 }
 
@@ -227,6 +230,16 @@ fn every_end_of_a_run_has_its_word_and_a_failure_its_class() {
 }
 
 #[test]
+fn a_run_whose_follow_ups_the_disk_refuses_has_failed() {
+    let (ear, bench) = (Ear::default(), testing::backlog());
+    bench.enqueue(&charge(0)).unwrap();
+    bench.fill_disk().unwrap();
+    let follows = |_: Charge, _: Context| Ok(Outcome::DoneThen(vec![JobBuilder::new(&charge(0))]));
+    let _ = ear.listen(|| bench.drain(bench.workers().handle(follows))).unwrap();
+    assert_eq!(ear.spans("backlog.process")[0]["backlog.job.outcome"], "failed");
+}
+
+#[test]
 fn no_span_holds_args_error_texts_or_other_metadata() {
     let (ear, bench) = (Ear::default(), testing::backlog());
     ear.listen(|| {
@@ -259,7 +272,7 @@ fn the_future_of_an_async_handler_is_in_its_span_whoever_polls_it() {
     bench.enqueue(&charge(0)).unwrap();
     let elsewhere = workers().spawner(move |future| {
         let dispatch = dispatch.clone();
-        std::thread::scope(|threads| {
+        thread::scope(|threads| {
             threads.spawn(|| tracing::dispatcher::with_default(&dispatch, || smol::block_on(future)));
         });
     });

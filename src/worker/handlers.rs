@@ -12,7 +12,7 @@ use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::outcome::{IntoOutcome, Outcome};
 use super::tasks::{self, Limit, RunFuture, Spawn};
-use super::watch;
+use super::watch::Watched;
 use crate::clock::Clock;
 use crate::engine::{Grant, Settle};
 use crate::error::{Error, Result};
@@ -195,7 +195,14 @@ impl Handlers {
     }
 
     /// Runs the handler of the job's kind; an async one no longer than its limit. A panic is a failed attempt.
-    pub(super) fn run(&self, grant: &Grant, cx: Context, limit: Option<Limit>, clock: &dyn Clock) -> Ran {
+    pub(super) fn run(
+        &self,
+        grant: &Grant,
+        cx: Context,
+        limit: Option<Limit>,
+        clock: &dyn Clock,
+        watched: &Watched,
+    ) -> Ran {
         let kind = grant.envelope.kind.as_str();
         let Some(handler) = self.by_kind.get(kind).and_then(|at| self.acts.get(*at)) else {
             return Ran::Park(format!("no handler for kind={kind:?} in this program"));
@@ -203,7 +210,7 @@ impl Handlers {
         let run = || match handler {
             Handler::Blocking(handler) => handler(grant, cx),
             Handler::Async(handler) => {
-                tasks::run(watch::carried(handler(grant, cx)), self.spawn.as_ref(), limit, clock)
+                tasks::run(watched.carried(handler(grant, cx)), self.spawn.as_ref(), limit, clock)
             }
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)

@@ -251,7 +251,8 @@ impl Pool {
         let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
         let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), limit);
         let watched = Watched::begin(grant, self.handlers.knows(&grant.envelope.kind));
-        let ran = watched.within(|| self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock)));
+        let ran =
+            watched.within(|| self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock, &watched)));
         let took = clock.monotonic().saturating_sub(since);
         let mut ran = self.layers.ruled(&cx, ran.timed(limit, took));
         // Given back while it ran: its outcome counts for nothing.

@@ -80,6 +80,16 @@ impl Watched {
         run()
     }
 
+    /// The future of an async handler, polled and dropped inside the span, whoever does that.
+    pub(super) fn carried(&self, future: RunFuture) -> RunFuture {
+        #[cfg(feature = "tracing")]
+        if !self.span.is_disabled() {
+            use tracing::Instrument as _;
+            return Box::pin(future.instrument(self.span.clone()));
+        }
+        future
+    }
+
     /// The store has taken its end.
     pub(super) fn ended(&self, verdict: Verdict, took: Duration) {
         #[cfg(feature = "tracing")]
@@ -93,20 +103,6 @@ impl Watched {
         #[cfg(feature = "metrics")]
         self.labels.ended(verdict, took);
     }
-}
-
-/// A future that is polled, and dropped, inside the span it was made in.
-#[cfg(feature = "tracing")]
-pub(super) fn carried(future: RunFuture) -> RunFuture {
-    use tracing::Instrument as _;
-    let span = tracing::Span::current();
-    if span.is_none() { future } else { Box::pin(future.instrument(span)) }
-}
-
-/// There is no span.
-#[cfg(not(feature = "tracing"))]
-pub(super) fn carried(future: RunFuture) -> RunFuture {
-    future
 }
 
 #[cfg(feature = "tracing")]
