@@ -112,8 +112,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, ErrorCause};
 pub use queue::{
-    Backlog, Chain, Detached, Enqueueing, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease, LeaseError, Options, Queue, ReadOnly, Receipt,
-    StaleLease,
+    Backlog, Chain, Detached, Enqueueing, Filter, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease, LeaseError,
+    Options, Queue, ReadOnly, Receipt, StaleLease,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, OnPoison, Outcome, Progress, Retry, Run, Stopped, Workers,

@@ -39,8 +39,10 @@ use super::state::State;
 
 /// How long the counts of a finished group are kept.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Finished groups whose counts are kept, count.
+const KEPT_MAX: usize = 10_000;
 /// Cells cleared in one frame.
-const CLEARED_MAX: usize = 1_000;
+const CLEARED_MAX: usize = 500;
 /// The groups of jobs that wait for others bear the job's id and this bit; all others are below it.
 const OF_A_WAITING_JOB: u64 = 1 << 63;
 /// Ids of other groups have so many bits: exact also in JSON.
@@ -189,7 +191,7 @@ impl Groups {
                     format!("the cell of group {id} cannot be read; open the directory with a newer release"),
                 )
             })?;
-            groups.note(index, id, &group);
+            planted!(CallbackLetGoInOneLifeOnly, (), groups.note(index, id, &group));
         }
         Ok(groups)
     }
@@ -199,8 +201,16 @@ impl Groups {
             self.due.insert(id);
         }
         if let Some(at) = group.finished_at {
-            self.finished.insert((at, id));
+            // Nobody asks for the group of a job that waited.
+            self.finished.insert((if id < OF_A_WAITING_JOB { at } else { Millis(0) }, id));
         }
+    }
+
+    /// Finished long ago, or before many others. A callback that could not be let go yet is found by its group alone.
+    fn to_forget(&self, now: Millis) -> Vec<(Millis, u64)> {
+        let surplus = self.finished.len().saturating_sub(KEPT_MAX);
+        let old = self.finished.iter().enumerate().take_while(|(nth, (at, _))| *nth < surplus || at.after(KEPT) <= now);
+        old.map(|(_, group)| *group).filter(|(_, id)| !self.due.contains(id)).take(CLEARED_MAX).collect()
     }
 }
 
@@ -463,6 +473,18 @@ impl Core {
         Ok(end)
     }
 
+    /// Every group that is known, by its number.
+    pub(crate) fn groups(&self) -> Vec<GroupStatus> {
+        let state = self.state.lock();
+        let cells = state.books.index.cells(namespace::GROUP).filter_map(|(key, cell)| Some((key, cell.value?)));
+        let known = cells.filter_map(|(key, value)| {
+            let id = u64::from_be_bytes(key.try_into().ok()?);
+            let group = decode_group(value).ok()?;
+            (id < OF_A_WAITING_JOB).then(|| GroupStatus::new(GroupId(id), &group))
+        });
+        known.collect()
+    }
+
     /// The group as it stands. `None`: it finished long ago, or was never made.
     pub(crate) fn group_status(&self, id: GroupId) -> Option<GroupStatus> {
         let group = read(&self.state.lock().books.index, id.0)?;
@@ -507,44 +529,44 @@ impl Core {
     }
 
     /// Groups that finished long ago are forgotten. Gives how many.
-    pub(crate) fn forget_groups(&self) -> Result<u64> {
+    pub(crate) fn forget_groups(&self) -> Result<usize> {
         let mut forgotten = 0;
         loop {
             let now = self.clock.now_ms();
-            let gone = self.attempt(|state| self.forget_one(state, now))?;
-            match gone {
-                Some(all) => forgotten += u64::from(all),
+            match self.attempt(|state| self.forget_some(state, now))? {
+                Some(groups) => forgotten += groups,
                 None => return Ok(forgotten),
             }
         }
     }
 
-    /// Clears cells of the group that finished first, its own last. `None`: none is to be forgotten now.
-    fn forget_one(&self, state: &mut State, now: Millis) -> Result<Try<Option<bool>>> {
-        let Some(&(at, id)) = state.groups.finished.first() else { return Ok(Try::Done(None)) };
-        // A callback that could not be let go yet is found by its group alone.
-        if at.after(KEPT) > now || state.groups.due.contains(&id) {
-            return Ok(Try::Done(None));
-        }
-        let mut keys = state.books.index.cell_keys_beginning(namespace::GROUP, &id.to_be_bytes());
-        keys.sort_unstable_by_key(|key| std::cmp::Reverse(key.len()));
-        let all = keys.len() <= CLEARED_MAX;
-        if keys.is_empty() {
-            state.groups.finished.remove(&(at, id));
-            return Ok(Try::Done(Some(all)));
-        }
+    /// Clears the cells of groups that finished first, each group's own cell last, and gives how many went whole. `None`:
+    /// none is to be forgotten now.
+    fn forget_some(&self, state: &mut State, now: Millis) -> Result<Try<Option<usize>>> {
         let mut company = Company::default();
-        for key in keys.into_iter().take(CLEARED_MAX) {
-            company.set(namespace::GROUP, key.into_vec(), None);
+        let mut gone = Vec::new();
+        for (at, id) in state.groups.to_forget(now) {
+            let mut keys = state.books.index.cell_keys_beginning(namespace::GROUP, &id.to_be_bytes());
+            keys.sort_unstable_by_key(|key| std::cmp::Reverse(key.len()));
+            let whole = keys.len() <= CLEARED_MAX.saturating_sub(company.cells.len());
+            if !whole && !company.is_empty() {
+                break;
+            }
+            for key in keys.into_iter().take(CLEARED_MAX) {
+                company.set(namespace::GROUP, key.into_vec(), None);
+            }
+            gone.extend(whole.then_some((at, id)));
         }
-        if !self.make_room(state, entries_len(&company.entries), Class::Closing) {
-            return Ok(Try::NoRoom(Class::Closing));
+        if !company.is_empty() {
+            if !self.make_room(state, entries_len(&company.entries), Class::Closing) {
+                return Ok(Try::NoRoom(Class::Closing));
+            }
+            self.stage_company(state, &company)?;
         }
-        self.stage_company(state, &company)?;
-        if all {
-            state.groups.finished.remove(&(at, id));
+        for group in &gone {
+            state.groups.finished.remove(group);
         }
-        Ok(Try::Done(Some(all)))
+        Ok(Try::Done((!company.is_empty() || !gone.is_empty()).then_some(gone.len())))
     }
 
     /// Whether every group counts what its members are: by their records, one by one.

@@ -225,9 +225,8 @@ impl Core {
         let company = self.company(state, &[], &[]);
         let (entry, mut own, mut beside) = (change.entry(id), None, Vec::new());
         let entries = std::iter::once(&entry).chain(company.entries());
-        let end = self.put_refs(state, 0, entries, |at, place| {
-            if at == 0 { own = Some(place) } else { beside.push(place) }
-        });
+        let end =
+            self.put_refs(state, 0, entries, |at, place| if at == 0 { own = Some(place) } else { beside.push(place) });
         if let Some(place) = own {
             self.book_change(state, id, change, place)?;
         }

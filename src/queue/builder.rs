@@ -210,7 +210,9 @@ impl<On> JobBuilder<On> {
         check::metadata(&job.metadata)?;
         job.unique.as_deref().map_or(Ok(()), check::unique_key)?;
         if job.hold && job.ties.after.is_some() {
-            return Err(Error::invalid("a job either waits `after` others or is held until it is confirmed; choose one"));
+            return Err(Error::invalid(
+                "a job either waits `after` others or is held until it is confirmed; choose one",
+            ));
         }
         job.run_at = match self.when {
             When::Now => None,

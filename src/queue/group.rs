@@ -62,10 +62,16 @@ impl Backlog {
         GroupBuilder { backlog: self, callbacks: [None, None, None], jobs: Vec::new(), level: Durability::default() }
     }
 
-    /// How a group stands. `None`: it was never made, or it finished more than a day ago. Costs no disk access; like
+    /// How a group stands. `None`: it was never made, or it finished more than a day, or 10,000 groups, ago. Costs no disk access; like
     /// all looks it may be a moment ahead of the disk.
     pub fn group_status(&self, id: GroupId) -> Option<GroupStatus> {
         self.shared.engine.group_status(id)
+    }
+
+    /// Every group that is known, by its number: those that are not finished, and the last 10,000 that finished within a
+    /// day. Costs no disk access.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        self.shared.engine.groups()
     }
 
     /// Ends the time in which an [open](GroupBuilder::open) group waits for more: it completes when none of its members is
@@ -191,7 +197,9 @@ impl GroupBuilder<'_> {
 fn check_callback(job: &NewJob) -> Result<()> {
     let kind = &job.kind;
     if job.unique.is_some() {
-        return Err(Error::invalid(format!("callback kind={kind:?} has a unique key: it might not be added; take it out")));
+        return Err(Error::invalid(format!(
+            "callback kind={kind:?} has a unique key: it might not be added; take it out"
+        )));
     }
     if job.hold || job.ties != (Ties { group: job.ties.group, ..Ties::default() }) {
         return Err(Error::invalid(format!(

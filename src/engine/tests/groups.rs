@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::disk::simulated::CrashMode;
 use crate::engine::groups::{Parent, Ties};
 use crate::engine::manage::Cancelled;
-use crate::engine::{Durability, Engine, Grant, GroupStatus, LeaseKind, NewJob, OnParentFailure, Sealed, Settle, Status};
+use crate::engine::{
+    Durability, Engine, Grant, GroupStatus, LeaseKind, NewJob, OnParentFailure, Sealed, Settle, Status,
+};
 use crate::error::ErrorKind;
 use crate::ids::{GroupId, JobId, Phase};
 use crate::job::Role;
@@ -198,7 +200,13 @@ fn every_way_a_member_can_end_or_die_is_counted() {
         let (world, engine) = go(world, engine, &made);
         assert_eq!(counts(&engine, &made), expected, "{way}");
         let [_, _, succeeded, dead, _] = expected;
-        let success = if succeeded == 1 { READY } else if dead == 1 { HELD } else { None };
+        let success = if succeeded == 1 {
+            READY
+        } else if dead == 1 {
+            HELD
+        } else {
+            None
+        };
         let died = dead == 1 || way.starts_with("dead");
         let expected_phases = [success, READY, died.then_some(Phase::Ready)];
         assert_eq!(phases(&engine, &made), expected_phases, "{way}");
@@ -461,6 +469,38 @@ fn a_finished_group_is_told_for_a_day_and_then_forgotten_with_all_its_cells() {
     assert_eq!(engine.forget_groups().unwrap(), 1);
     assert_eq!(engine.group_status(made.id), None);
     assert_eq!(engine.text(), before);
+}
+
+#[test]
+fn the_group_of_a_job_that_waited_is_forgotten_as_soon_as_it_is_let_go() {
+    let world = World::new(613);
+    let engine = world.open();
+    let before = engine.text();
+    for _ in 0..600 {
+        let parent = engine.add(job("parent"));
+        engine.add(waiting_for(&[parent], OnParentFailure::Wait));
+    }
+    while let Some(grant) = engine.take() {
+        assert!(engine.ack(&grant));
+    }
+    assert_eq!(engine.forget_groups().unwrap(), 600);
+    assert_eq!(engine.text(), before);
+}
+
+#[test]
+fn of_very_many_finished_groups_the_last_are_told() {
+    let world = World::new(614);
+    let engine = world.open();
+    let oldest = make(&engine, &[], Vec::new(), true);
+    world.clock.advance(Duration::from_secs(1));
+    for _ in 0..10_000 {
+        let id = engine.draw_group_id().unwrap();
+        engine.accept_with_groups(&[(id, true)], Vec::new(), Durability::Buffered).unwrap();
+    }
+    assert_eq!(engine.groups().len(), 10_001);
+    assert_eq!(engine.forget_groups().unwrap(), 1);
+    assert_eq!(engine.group_status(oldest.id), None);
+    assert_eq!(engine.groups().len(), 10_000);
 }
 
 #[test]
