@@ -201,6 +201,11 @@ fn a_waiting_job_with_a_time_of_its_own_is_scheduled_when_it_is_let_go() {
     backlog.close().unwrap();
 }
 
+/// An invoice that outlives the death of its process.
+fn patient(user: u64) -> JobBuilder {
+    invoice(user).max_attempts(5)
+}
+
 /// What was told, by the key it came with: once each, however often it ran.
 #[derive(Clone, Default)]
 struct Ears(Arc<Mutex<BTreeMap<String, String>>>);
@@ -211,7 +216,7 @@ impl Ears {
         backlog
             .workers()
             .handle(|job: Invoice, cx: Context| match (job.user, cx.group()) {
-                (0, Some(group)) => Ok(Outcome::DoneThen(vec![invoice(7).group(group)])),
+                (0, Some(group)) => Ok(Outcome::DoneThen(vec![patient(7).group(group)])),
                 (1, _) => Ok(Outcome::Bury("declined".to_owned())),
                 _ => Ok(Outcome::Done),
             })
@@ -244,10 +249,10 @@ fn wherever_the_process_dies_each_callback_runs_once_and_nothing_is_left_behind(
             Ok(())
         };
         scenario.run(|backlog| {
-            let group = callbacks(backlog).jobs((0..3).map(invoice)).open()?;
+            let group = callbacks(backlog).jobs((0..3).map(patient)).open()?;
             made.set(true);
             let last = group.jobs[2].id;
-            backlog.job(&Invoice { user: 8 }).after([last]).enqueue()?;
+            backlog.job(&Invoice { user: 8 }).max_attempts(5).after([last]).enqueue()?;
             work(backlog)
         })?;
         let left = scenario.finish(|backlog| {
