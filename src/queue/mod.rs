@@ -16,6 +16,7 @@
 mod args;
 mod backlog;
 mod builder;
+mod chain;
 mod check;
 mod enqueue;
 mod group;
@@ -37,8 +38,9 @@ mod tests;
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
+pub use chain::Chain;
 pub(crate) use check::{NameOf, name as check_name};
-pub use group::{Chain, GroupBuilder, GroupEnqueued};
+pub use group::{GroupBuilder, GroupEnqueued};
 pub use job::Job;
 pub use lane::Queue;
 pub use lease::Lease;
