@@ -105,8 +105,8 @@ pub(crate) mod queue;
 pub(crate) mod worker;
 
 pub use engine::{
-    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, GroupStatus, IndexOrigin, JobInfo, OnParentFailure,
-    QueueCounts, RecoveryReport, Requeued, Sealed, Status, VerifyReport,
+    Acceptance, Cancelled, Confirmed, Counts, Durability, Enqueued, GroupSealed, GroupStatus, IndexOrigin, JobInfo,
+    OnParentFailure, QueueCounts, RecoveryReport, Requeued, Status, VerifyReport,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use backlog::testing::{Scenario, crash_everywhere};
 use backlog::{
-    Backlog, Context, ErrorKind, Failure, GroupId, Job, JobBuilder, OnParentFailure, Outcome, Phase, Sealed, Status,
-    WorkersBuilder,
+    Backlog, Context, ErrorKind, Failure, GroupId, GroupSealed, Job, JobBuilder, OnParentFailure, Outcome, Phase,
+    Status, WorkersBuilder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ fn running_members_add_to_their_group_and_the_callback_sees_all_of_them() {
         .unwrap();
     let group = backlog.group().on_success(told("all")).open().unwrap();
     backlog.enqueue_all((0..3).map(|user| invoice(user).group(group.id))).unwrap();
-    assert_eq!(backlog.seal_group(group.id).unwrap(), Sealed::Done);
+    assert_eq!(backlog.seal_group(group.id).unwrap(), GroupSealed::Done);
     assert_eq!(hear.recv_timeout(LONG).unwrap(), [(33, 33, true)]);
     workers.stop(LONG).unwrap();
     backlog.close().unwrap();
@@ -174,7 +174,7 @@ fn what_cannot_be_is_refused_with_nothing_enqueued_and_says_why() {
         assert!(why.to_string().len() > 20, "{why}");
     }
     assert_eq!((backlog.counts().total().live(), backlog.groups().len()), (0, 0));
-    assert_eq!(backlog.seal_group(unknown).unwrap(), Sealed::NotFound);
+    assert_eq!(backlog.seal_group(unknown).unwrap(), GroupSealed::NotFound);
     assert_eq!(backlog.group_status(unknown), None);
     backlog.close().unwrap();
 }

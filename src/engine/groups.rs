@@ -11,7 +11,9 @@
 //!   [`note_member`](Core::note_member) and [`company`](Core::company).
 //! * A callback that is judged and still held is looked after until it is not: by upkeep, and from the next open on. That
 //!   it is held is the only sign that it was not let go yet, so none is let go twice.
-//! * A bare end stays possible on a full disk: leases and edges keep the room of these cells (`room`).
+//! * A bare end stays possible on a full disk: every lease keeps the room of its group's cell (`room`); what edges
+//!   take comes from the reserve, which holds hundreds of thousands. (To keep room for each edge was tried: what is kept so
+//!   is far more than what is used, and stops the carrier.)
 //!
 //! Never here: what the counts mean (`job::group`).
 
@@ -42,7 +44,7 @@ pub use ties::OnParentFailure;
 pub(super) use ties::Parent;
 pub(crate) use ties::Ties;
 pub(super) use ties::room_of_new;
-pub use verbs::{GroupStatus, Sealed};
+pub use verbs::{GroupSealed, GroupStatus};
 
 /// The groups of jobs that wait for others bear the job's id and this bit; all others are below it.
 const OF_A_WAITING_JOB: u64 = 1 << 63;
@@ -152,7 +154,7 @@ pub(super) fn group_of_member(index: &Index, id: JobId) -> Option<u64> {
 
 /// Groups whose counts change with this job: its own, and those of jobs that wait for it.
 fn groups_of(index: &Index, id: JobId, group: Option<u64>) -> impl Iterator<Item = u64> {
-    let edges = index.cell_keys_beginning(namespace::AFTER, &id.0.to_be_bytes());
+    let edges = edges_of(index, id);
     let waiting = edges.into_iter().filter_map(|key| unpair(&key).map(|(_, child)| child | OF_A_WAITING_JOB));
     group.into_iter().chain(waiting)
 }
@@ -175,9 +177,9 @@ pub(super) fn room_of(state: &State, id: JobId, group: Option<u64>) -> usize {
     groups_of(&state.books.index, id, group).count().saturating_mul(CELL_ROOM)
 }
 
-/// Bytes that all edges together keep for the ends of their parents.
-pub(super) fn owed_to_edges(index: &Index) -> u64 {
-    index.cell_count(namespace::AFTER).saturating_mul(CELL_ROOM as u64)
+/// Who waits for a job.
+fn edges_of(index: &Index, id: JobId) -> Vec<Box<[u8]>> {
+    index.cell_keys_beginning(namespace::AFTER, &id.0.to_be_bytes())
 }
 
 impl Core {

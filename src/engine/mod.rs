@@ -70,7 +70,7 @@ pub(crate) use commit::Ticket;
 pub(crate) use enqueue::NewJob;
 pub use enqueue::{Acceptance, Enqueued};
 pub(crate) use groups::Ties;
-pub use groups::{GroupStatus, OnParentFailure, Sealed};
+pub use groups::{GroupSealed, GroupStatus, OnParentFailure};
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};
 pub use manage::{Cancelled, Confirmed, Requeued};

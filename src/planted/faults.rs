@@ -561,8 +561,6 @@ faults! {
         "engine::tests::groups::a_damaged_member_is_a_dead_one";
     MembersKeepNoRoom: "rule 10: the end of a member finds no room for its group's cell",
         "engine::tests::groups::crashes::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
-    EdgesKeepNoRoom: "rule 10: the end of a job finds no room for the cells of those that wait for it",
-        "engine::tests::groups::crashes::p11_every_parent_on_a_full_disk_can_be_acked_and_who_waits_runs";
     CallbackLetGoInOneLifeOnly: "a callback that was due when the process died stays held",
         "engine::tests::groups::crashes::after_a_crash_at_any_operation_no_group_hangs_or_drifts";
 }

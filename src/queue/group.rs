@@ -5,7 +5,7 @@ use std::fmt;
 use super::backlog::Backlog;
 use super::builder::JobBuilder;
 use super::check;
-use crate::engine::{Durability, Enqueued, GroupStatus, NewJob, Sealed, Ties};
+use crate::engine::{Durability, Enqueued, GroupSealed, GroupStatus, NewJob, Ties};
 use crate::error::{Error, Result};
 use crate::ids::GroupId;
 use crate::job::Role;
@@ -80,7 +80,7 @@ impl Backlog {
     ///
     /// # Errors
     /// `Full`, `Poisoned`, `Closed`: nothing was done. `Unknown`: the disk failed while this call waited.
-    pub fn seal_group(&self, id: GroupId) -> Result<Sealed> {
+    pub fn seal_group(&self, id: GroupId) -> Result<GroupSealed> {
         let (answer, ticket) = self.shared.engine.seal_group(id)?;
         self.shared.engine.wait(ticket)?;
         Ok(answer)

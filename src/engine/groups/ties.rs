@@ -12,9 +12,9 @@ use crate::engine::enqueue::{Enqueued, NewJob, Prepared};
 use crate::engine::state::State;
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, JobId};
-use crate::job::{Role, namespace};
+use crate::job::Role;
 
-use super::{CELL_ROOM, MARK_ROOM, read};
+use super::{CELL_ROOM, MARK_ROOM, edges_of, read};
 
 /// When a job that waits for others is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,7 +120,7 @@ fn check_parent(state: &State, id: JobId, more: usize, limit: usize) -> Result<(
     if id.0 == 0 || id.0 >= state.next_id || state.in_a_gap(id) {
         return Err(Error::invalid(format!("after={id}: no job has had this id; give ids that an enqueue answered")));
     }
-    let waiting = more + state.books.index.cell_keys_beginning(namespace::AFTER, &id.0.to_be_bytes()).len();
+    let waiting = more + edges_of(&state.books.index, id).len();
     if waiting > limit {
         return Err(Error::too_large(format!(
             "after={id}: waiting={waiting} limit={limit}; put the jobs that wait for it behind one that does"

@@ -78,7 +78,7 @@ impl GroupStatus {
 /// What became of a seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sealed {
+pub enum GroupSealed {
     /// It completes when its last member is over or dead; at once if that is so already.
     Done,
     /// Somebody sealed it before.
@@ -123,13 +123,13 @@ impl Core {
     }
 
     /// All members are named: it completes when none is pending.
-    pub(crate) fn seal_group(&self, id: GroupId) -> Result<(Sealed, Ticket)> {
+    pub(crate) fn seal_group(&self, id: GroupId) -> Result<(GroupSealed, Ticket)> {
         self.attempt(|state| {
             let Some(mut group) = read(&state.books.index, id.0).filter(|_| id.0 < OF_A_WAITING_JOB) else {
-                return Ok(Try::Done((Sealed::NotFound, Self::ticket_at(state))));
+                return Ok(Try::Done((GroupSealed::NotFound, Self::ticket_at(state))));
             };
             if group.sealed {
-                return Ok(Try::Done((Sealed::Already, Self::ticket_at(state))));
+                return Ok(Try::Done((GroupSealed::Already, Self::ticket_at(state))));
             }
             if !self.make_room(state, entries_len([]) + CELL_ROOM, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));
@@ -138,7 +138,7 @@ impl Core {
             state.groups.changed.insert(id.0, group);
             let company = self.company(state, &[], &[]);
             let lsn = self.stage_company(state, &company)?;
-            Ok(Try::Done((Sealed::Done, Ticket { lsn, level: Durability::Sync })))
+            Ok(Try::Done((GroupSealed::Done, Ticket { lsn, level: Durability::Sync })))
         })
     }
 

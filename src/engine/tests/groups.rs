@@ -9,7 +9,7 @@ use crate::disk::simulated::CrashMode;
 use crate::engine::groups::{Parent, Ties};
 use crate::engine::manage::Cancelled;
 use crate::engine::{
-    Durability, Engine, Grant, GroupStatus, LeaseKind, NewJob, OnParentFailure, Sealed, Settle, Status,
+    Durability, Engine, Grant, GroupSealed, GroupStatus, LeaseKind, NewJob, OnParentFailure, Settle, Status,
 };
 use crate::error::ErrorKind;
 use crate::ids::{GroupId, JobId, Phase};
@@ -52,7 +52,7 @@ fn make(engine: &Engine, roles: &[Role], members: Vec<NewJob>, sealed: bool) -> 
     Made { id, callbacks: ids, members }
 }
 
-fn seal(engine: &Engine, id: GroupId) -> Sealed {
+fn seal(engine: &Engine, id: GroupId) -> GroupSealed {
     let (answer, ticket) = engine.seal_group(id).unwrap();
     engine.wait(ticket).unwrap();
     answer
@@ -302,9 +302,9 @@ fn an_open_group_waits_for_its_seal_and_an_empty_one_is_complete_at_once() {
     let grant = take_of(&engine, "default").unwrap();
     assert!(engine.ack(&grant));
     assert_eq!(phases(&engine, &open), [HELD; 3]);
-    assert_eq!(seal(&engine, open.id), Sealed::Done);
-    assert_eq!(seal(&engine, open.id), Sealed::Already);
-    assert_eq!(seal(&engine, GroupId(7)), Sealed::NotFound);
+    assert_eq!(seal(&engine, open.id), GroupSealed::Done);
+    assert_eq!(seal(&engine, open.id), GroupSealed::Already);
+    assert_eq!(seal(&engine, GroupId(7)), GroupSealed::NotFound);
     assert_eq!(phases(&engine, &open), [READY, READY, None]);
 }
 

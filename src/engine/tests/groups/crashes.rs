@@ -316,6 +316,23 @@ fn p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs() {
 }
 
 #[test]
+fn p11_a_full_disk_opens_with_all_members_running_and_ends_them() {
+    for (segments, bytes) in [(4, 3_000), (7, 700), (12, 1)] {
+        let replay = format!("segments={segments} bytes={bytes}");
+        let (world, engine, made) = full_of_members(segments, bytes);
+        while engine.claim(&[], 1_000, LeaseKind::Pool).is_ok_and(|more| !more.is_empty()) {}
+        let running = engine.counts().total().in_flight;
+        let image = world.crashed(CrashMode::KeepAll);
+        image.disk.set_capacity(u64::from(SEGMENT_BYTES) * segments);
+        let again = image.open();
+        assert_eq!(again.report().requeued, running, "{replay}");
+        let ran = ack_everything(&again, 20, &replay);
+        assert_eq!(ran.len(), made.members.len() + 2, "{replay}");
+        assert_eq!(counts(&again, &made), [made.members.len() as u64, 0, made.members.len() as u64, 0, 0]);
+    }
+}
+
+#[test]
 fn p11_every_parent_on_a_full_disk_can_be_acked_and_who_waits_runs() {
     for (segments, bytes) in [(4, 3_000), (7, 700), (12, 1)] {
         for at_once in [1, 20, usize::MAX] {
@@ -332,8 +349,9 @@ fn p11_every_parent_on_a_full_disk_can_be_acked_and_who_waits_runs() {
                 };
                 accepted += 5;
                 let parents: Vec<JobId> = parents.iter().map(|answer| answer.id).collect();
-                match engine.enqueue(vec![waiting_for(&parents, OnParentFailure::Wait)], Durability::Sync) {
-                    Ok(_) => accepted += 1,
+                let waiting = (0..6).map(|_| waiting_for(&parents, OnParentFailure::Wait)).collect();
+                match engine.enqueue(waiting, Durability::Sync) {
+                    Ok(_) => accepted += 6,
                     Err(refused) => break refused,
                 }
             };
