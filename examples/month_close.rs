@@ -83,7 +83,6 @@ impl Job for Close {
     const QUEUE: &'static str = "reports";
 }
 
-
 /// The banks and the mail server: what they saw.
 #[derive(Default)]
 struct Outside(Mutex<Seen>);
@@ -287,7 +286,13 @@ pub fn run(users: u64) -> Closed {
     let report = report.expect("the group is complete: its report has run");
 
     let declined = (0..users).filter(|user| is_declined(*user)).count() as u64;
-    println!("{}: {} payments, {}.{:02} in all, {declined} cards declined", report.month, report.payments, report.cents / 100, report.cents % 100);
+    println!(
+        "{}: {} payments, {}.{:02} in all, {declined} cards declined",
+        report.month,
+        report.payments,
+        report.cents / 100,
+        report.cents % 100
+    );
     check_the_books(&outside, users, declined);
     let alone = in_sequence(users);
     println!("{took:.1?} with 16 workers and every step on disk; {alone:.1?} in sequence, with nothing kept");

@@ -110,8 +110,8 @@ pub(crate) mod worker;
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
-    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupStatus, IndexOrigin,
-    JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Sealed, Status,
+    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupSealed, GroupStatus,
+    IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Status,
     VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};

@@ -40,7 +40,7 @@ pub(crate) struct Scaled {
     /// All record bodies of one frame, bytes.
     pub(crate) batch_bytes_max: usize,
     /// Jobs that wait after one, count: its end names them all in one frame.
-    pub(crate) after_max: usize,
+    pub(crate) jobs_after_one: usize,
 }
 
 impl Scaled {
@@ -49,7 +49,7 @@ impl Scaled {
         Self {
             payload_bytes_max: PAYLOAD_BYTES_MAX.min(segment / 16),
             batch_bytes_max: segment / 32 * 30,
-            after_max: AFTER_MAX.min(segment >> 10),
+            jobs_after_one: AFTER_MAX.min(segment >> 10),
         }
     }
 }

@@ -95,7 +95,7 @@ pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
 pub use events::{Event, Events, What};
 pub(crate) use groups::Ties;
-pub use groups::{GroupStatus, OnParentFailure, Sealed};
+pub use groups::{GroupSealed, GroupStatus, OnParentFailure};
 pub(crate) use history::HISTORY_DEFAULT;
 pub use history::PastJob;
 pub use limits::Limits;

@@ -21,12 +21,9 @@ const END_BYTES: u64 = 96;
 
 /// The ends of all leases and of so many more, bytes.
 fn owed_to_ends(state: &State, granted: usize) -> u64 {
-    let index = &state.books.index;
-    let member = if index.cell_count(namespace::GROUP) > 0 { groups::CELL_ROOM as u64 } else { 0 };
+    let member = if state.books.index.cell_count(namespace::GROUP) > 0 { groups::CELL_ROOM as u64 } else { 0 };
     let of_each = planted!(MembersKeepNoRoom, END_BYTES, END_BYTES + member);
-    of_each
-        .saturating_mul(state.leases.len().saturating_add(granted) as u64)
-        .saturating_add(groups::owed_to_edges(index))
+    of_each.saturating_mul(state.leases.len().saturating_add(granted) as u64)
 }
 
 impl Core {

@@ -628,4 +628,6 @@ faults! {
         "engine::tests::events::the_history_holds_the_last_jobs_that_ended_and_no_more";
     GraceWakesNobody: "a run that waits for the word to stop sleeps through the end of the grace",
         "worker::tests::cancelled::the_end_of_the_grace_wakes_every_run";
+    CallbackLetGoInOneLifeOnly: "a callback that was due when the process died stays held",
+        "engine::tests::groups::crashes::after_a_crash_at_any_operation_no_group_hangs_or_drifts";
 }

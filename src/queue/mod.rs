@@ -16,6 +16,7 @@
 mod args;
 mod backlog;
 mod builder;
+mod chain;
 mod check;
 #[cfg(feature = "cron")]
 mod cron;
@@ -44,11 +45,12 @@ mod watch;
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
+pub use chain::Chain;
 pub(crate) use check::{NameOf, name as check_name};
 #[cfg(feature = "cron")]
 pub use cron::Cron;
 pub use done::Done;
-pub use group::{Chain, GroupBuilder, GroupEnqueued};
+pub use group::{GroupBuilder, GroupEnqueued};
 pub use job::Job;
 pub use lane::Queue;
 pub use lease::Lease;

@@ -12,7 +12,7 @@ pub(crate) mod meters;
 use std::time::Duration;
 
 use crate::engine::{Core, Engine, UPKEEP_SLEEP_MAX};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// Runs upkeep on a thread of its own, as long as the handle lives.
 pub(crate) fn start(engine: &Engine) -> Result<()> {
@@ -46,7 +46,11 @@ pub(crate) fn step(core: &Core) -> Result<Duration> {
     core.promote_due()?;
     core.expire_leases()?;
     core.call_overdue();
-    core.release_callbacks()?;
+    match core.release_callbacks() {
+        // They stay due, and are tried again at the next look.
+        Err(full) if full.kind() == ErrorKind::Full => {}
+        released => drop(released?),
+    }
     core.forget_groups()?;
     #[cfg(feature = "cron")]
     core.turn_timed()?;

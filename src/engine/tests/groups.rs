@@ -9,7 +9,7 @@ use crate::disk::simulated::CrashMode;
 use crate::engine::groups::{Parent, Ties};
 use crate::engine::manage::Cancelled;
 use crate::engine::{
-    Durability, Engine, Grant, GroupStatus, LeaseKind, NewJob, OnParentFailure, Sealed, Settle, Status,
+    Durability, Engine, Grant, GroupSealed, GroupStatus, LeaseKind, NewJob, OnParentFailure, Settle, Status,
 };
 use crate::error::ErrorKind;
 use crate::ids::{GroupId, JobId, Phase};
@@ -52,7 +52,7 @@ fn make(engine: &Engine, roles: &[Role], members: Vec<NewJob>, sealed: bool) -> 
     Made { id, callbacks: ids, members }
 }
 
-fn seal(engine: &Engine, id: GroupId) -> Sealed {
+fn seal(engine: &Engine, id: GroupId) -> GroupSealed {
     let (answer, ticket) = engine.seal_group(id).unwrap();
     engine.wait(ticket).unwrap();
     answer
@@ -302,9 +302,9 @@ fn an_open_group_waits_for_its_seal_and_an_empty_one_is_complete_at_once() {
     let grant = take_of(&engine, "default").unwrap();
     assert!(engine.ack(&grant));
     assert_eq!(phases(&engine, &open), [HELD; 3]);
-    assert_eq!(seal(&engine, open.id), Sealed::Done);
-    assert_eq!(seal(&engine, open.id), Sealed::Already);
-    assert_eq!(seal(&engine, GroupId(7)), Sealed::NotFound);
+    assert_eq!(seal(&engine, open.id), GroupSealed::Done);
+    assert_eq!(seal(&engine, open.id), GroupSealed::Already);
+    assert_eq!(seal(&engine, GroupId(7)), GroupSealed::NotFound);
     assert_eq!(phases(&engine, &open), [READY, READY, None]);
 }
 
@@ -469,6 +469,38 @@ fn a_finished_group_is_told_for_a_day_and_then_forgotten_with_all_its_cells() {
     assert_eq!(engine.forget_groups().unwrap(), 1);
     assert_eq!(engine.group_status(made.id), None);
     assert_eq!(engine.text(), before);
+}
+
+#[test]
+fn the_group_of_a_job_that_waited_is_forgotten_as_soon_as_it_is_let_go() {
+    let world = World::new(613);
+    let engine = world.open();
+    let before = engine.text();
+    for _ in 0..600 {
+        let parent = engine.add(job("parent"));
+        engine.add(waiting_for(&[parent], OnParentFailure::Wait));
+    }
+    while let Some(grant) = engine.take() {
+        assert!(engine.ack(&grant));
+    }
+    assert_eq!(engine.forget_groups().unwrap(), 600);
+    assert_eq!(engine.text(), before);
+}
+
+#[test]
+fn of_very_many_finished_groups_the_last_are_told() {
+    let world = World::new(614);
+    let engine = world.open();
+    let oldest = make(&engine, &[], Vec::new(), true);
+    world.clock.advance(Duration::from_secs(1));
+    for _ in 0..10_000 {
+        let id = engine.draw_group_id().unwrap();
+        engine.accept_with_groups(&[(id, true)], Vec::new(), Durability::Buffered).unwrap();
+    }
+    assert_eq!(engine.groups().len(), 10_001);
+    assert_eq!(engine.forget_groups().unwrap(), 1);
+    assert_eq!(engine.group_status(oldest.id), None);
+    assert_eq!(engine.groups().len(), 10_000);
 }
 
 #[test]

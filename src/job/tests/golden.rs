@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::sample::{NOW, TOKEN, failure, job};
-use crate::ids::Millis;
+use crate::ids::{JobId, Millis};
 use crate::job::{
-    AttemptError, Backoff, Cause, CellRecord, ClaimRun, Claimed, Codec, Counters, Due, Ended, Ending, Envelope,
-    ErrorCause, Extra, JobRecord, Opened, Record, Removes, Scope, Sealed, State, Totals, Unique, decode, encode, kind,
-    namespace,
+    AttemptError, Backoff, Callback, Cause, CellRecord, ClaimRun, Claimed, Codec, Counters, Due, Ended, Ending,
+    Envelope, ErrorCause, Extra, Group, JobRecord, Opened, Record, Removes, Scope, Sealed, State, Totals, Unique,
+    Verdict, decode, decode_group, encode, encode_group, kind, namespace,
 };
 
 /// `drawn` is hex; blanks and line ends part what belongs together.
@@ -281,4 +281,38 @@ fn numbers_of_kinds_and_namespaces_never_change() {
         (namespace::DAMAGE, namespace::PAUSE_KIND, namespace::PROGRESS, namespace::AFTER),
     ];
     assert_eq!(spaces, [(1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16)]);
+}
+
+#[test]
+fn the_cell_of_a_group_is_pinned() {
+    let waits = |id, verdict| Some(Callback { id: JobId(id), verdict });
+    let group = Group {
+        sealed: true,
+        strict: false,
+        created_at: NOW,
+        finished_at: None,
+        total: 1_000,
+        succeeded: 7,
+        dead: 6,
+        cancelled: 5,
+        expired: 4,
+        discarded: 3,
+        pruned: 2,
+        callbacks: [waits(300, Verdict::Waits), None, waits(9, Verdict::Due)],
+        newest: Some((310, 1_309)),
+    };
+    let value = encode_group(&group);
+    let hex = value.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let drawn = "01 01 00 fd00c02cc899010000 00 fbe803 07 06 05 04 03 02 01fb2c0101 00 010902 01fb3601fb1d05 00";
+    assert_eq!(hex, drawn.replace(' ', ""));
+    assert_eq!(decode_group(&value), Ok(group));
+    for cut in 0..value.len() {
+        assert!(decode_group(&value[..cut]).is_err(), "cut={cut}");
+    }
+    for (nth, bit) in (0..value.len()).flat_map(|nth| (0..8).map(move |bit| (nth, bit))) {
+        let mut hostile = value.clone();
+        hostile[nth] ^= 1 << bit;
+        // Whatever it says: no panic.
+        let _ = decode_group(&hostile);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod envelope;
 mod golden;
+mod groups;
 mod hostile;
 mod retry;
 mod round_trip;

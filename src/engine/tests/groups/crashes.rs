@@ -270,34 +270,40 @@ fn full_of_members(segments: u64, bytes: usize) -> (World, Engine, Made) {
     }
 }
 
+/// Grants, acks, until nothing lives; gives how often each ran.
+fn ack_everything(engine: &Engine, at_once: usize, replay: &str) -> BTreeMap<JobId, u64> {
+    let mut ran = BTreeMap::new();
+    while engine.counts().total() != QueueCounts::default() {
+        let mut grants = Vec::new();
+        while grants.len() < at_once {
+            match engine.claim(&[], at_once - grants.len(), LeaseKind::Pool) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => grants.extend(more),
+                Err(full) => {
+                    assert_eq!(full.kind(), ErrorKind::Full);
+                    assert!(!grants.is_empty(), "{replay}: nothing runs, and nothing can be claimed: {full}");
+                    break;
+                }
+            }
+        }
+        assert!(!grants.is_empty(), "{replay}: {:?}", engine.counts());
+        for grant in grants {
+            let ack = Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() };
+            let settled = engine.settle(&grant, ack).unwrap_or_else(|why| panic!("{replay}: {why}"));
+            engine.wait(settled.expect("the lease is ours")).unwrap();
+            *ran.entry(grant.id).or_insert(0) += 1;
+        }
+    }
+    ran
+}
+
 #[test]
 fn p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs() {
     for (segments, bytes) in [(4, 3_000), (7, 700), (7, 100), (12, 1)] {
         for at_once in [1, 20, 200, usize::MAX] {
             let (_world, engine, made) = full_of_members(segments, bytes);
             let replay = format!("segments={segments} bytes={bytes} at_once={at_once}");
-            let mut ran = BTreeMap::new();
-            while engine.counts().total() != QueueCounts::default() {
-                let mut grants = Vec::new();
-                while grants.len() < at_once {
-                    match engine.claim(&[], at_once - grants.len(), LeaseKind::Pool) {
-                        Ok(more) if more.is_empty() => break,
-                        Ok(more) => grants.extend(more),
-                        Err(full) => {
-                            assert_eq!(full.kind(), ErrorKind::Full);
-                            assert!(!grants.is_empty(), "{replay}: nothing runs, and nothing can be claimed: {full}");
-                            break;
-                        }
-                    }
-                }
-                assert!(!grants.is_empty(), "{replay}: {:?}", engine.counts());
-                for grant in grants {
-                    let ack = Settle::Ack { follow_ups: Vec::new(), cells: Vec::new() };
-                    let settled = engine.settle(&grant, ack).unwrap_or_else(|why| panic!("{replay}: {why}"));
-                    engine.wait(settled.expect("the lease is ours")).unwrap();
-                    *ran.entry(grant.id).or_insert(0) += 1;
-                }
-            }
+            let ran = ack_everything(&engine, at_once, &replay);
             let [success, complete, death] = made.callbacks[..] else { panic!("three") };
             assert_eq!(
                 [success, complete, death].map(|id| ran.get(&id).copied()),
@@ -305,6 +311,56 @@ fn p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs() {
                 "{replay}"
             );
             assert_eq!(counts(&engine, &made), [made.members.len() as u64, 0, made.members.len() as u64, 0, 0]);
+        }
+    }
+}
+
+#[test]
+fn p11_a_full_disk_opens_with_all_members_running_and_ends_them() {
+    for (segments, bytes) in [(4, 3_000), (7, 700), (12, 1)] {
+        let replay = format!("segments={segments} bytes={bytes}");
+        let (world, engine, made) = full_of_members(segments, bytes);
+        while engine.claim(&[], 1_000, LeaseKind::Pool).is_ok_and(|more| !more.is_empty()) {}
+        let running = engine.counts().total().in_flight;
+        let image = world.crashed(CrashMode::KeepAll);
+        image.disk.set_capacity(u64::from(SEGMENT_BYTES) * segments);
+        let again = image.open();
+        assert_eq!(again.report().requeued, running, "{replay}");
+        let ran = ack_everything(&again, 20, &replay);
+        assert_eq!(ran.len(), made.members.len() + 2, "{replay}");
+        assert_eq!(counts(&again, &made), [made.members.len() as u64, 0, made.members.len() as u64, 0, 0]);
+    }
+}
+
+#[test]
+fn p11_every_parent_on_a_full_disk_can_be_acked_and_who_waits_runs() {
+    for (segments, bytes) in [(4, 3_000), (7, 700), (12, 1)] {
+        for at_once in [1, 20, usize::MAX] {
+            let replay = format!("segments={segments} bytes={bytes} at_once={at_once}");
+            let world = World::new(644);
+            world.disk.set_capacity(u64::from(SEGMENT_BYTES) * segments);
+            let engine = world.open();
+            let mut accepted = 0_u64;
+            let refused = loop {
+                let jobs: Vec<NewJob> = (0..5).map(|_| job(&"x".repeat(bytes))).collect();
+                let parents = match engine.enqueue(jobs, Durability::Sync) {
+                    Ok((answers, _)) => answers,
+                    Err(refused) => break refused,
+                };
+                accepted += 5;
+                let parents: Vec<JobId> = parents.iter().map(|answer| answer.id).collect();
+                let waiting = (0..6).map(|_| waiting_for(&parents, OnParentFailure::Wait)).collect();
+                match engine.enqueue(waiting, Durability::Sync) {
+                    Ok(_) => accepted += 6,
+                    Err(refused) => break refused,
+                }
+            };
+            assert_eq!(refused.kind(), ErrorKind::Full);
+            engine.wait(engine.seen_so_far()).unwrap();
+            let ran = ack_everything(&engine, at_once, &replay);
+            assert_eq!(ran.len() as u64, accepted, "{replay}");
+            assert!(ran.values().all(|times| *times == 1), "{replay}");
+            engine.check_groups().unwrap();
         }
     }
 }

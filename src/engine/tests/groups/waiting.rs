@@ -89,7 +89,7 @@ fn the_jobs_that_wait_for_one_have_a_limit_and_at_the_limit_all_of_them_run() {
     let world = World::new(634);
     let engine = world.open();
     let parent = engine.add(job("a"));
-    let most = engine.limits().after_max;
+    let most = engine.limits().jobs_after_one;
     let some = |n: usize| (0..n).map(|_| waiting_for(&[parent], OnParentFailure::Wait)).collect::<Vec<_>>();
     let refused = engine.enqueue(some(most + 1), Durability::Sync).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TooLarge);
