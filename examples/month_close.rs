@@ -12,6 +12,8 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
     reason = "an example talks to people and stops where it is wrong; the rules are the library's"
 )]
 

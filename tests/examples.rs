@@ -5,6 +5,8 @@
 mod donation;
 #[path = "../examples/graceful.rs"]
 mod graceful;
+#[path = "../examples/month_close.rs"]
+mod month_close;
 #[path = "../examples/nightly.rs"]
 mod nightly;
 #[path = "../examples/testing.rs"]
@@ -40,4 +42,10 @@ fn a_hundred_running_jobs_finish_or_are_released_at_sigterm_and_none_spends_an_a
 #[ignore = "the test above runs it, in a process of its own"]
 fn the_worker_of_graceful() {
     graceful::child();
+}
+
+#[test]
+fn a_month_is_closed_once_and_every_user_is_charged_once_or_told() {
+    let closed = month_close::run(600);
+    assert_eq!((closed.invoiced, closed.invoiced_again), (600, 0));
 }

@@ -88,7 +88,7 @@ fn after_downtime_each_policy_does_what_it_says_and_goes_on() {
 }
 
 #[test]
-fn a_long_backfill_is_taken_up_where_a_crash_left_it() {
+fn a_long_backfill_is_not_run_again_by_a_later_start() {
     let world = World::at("2026-06-01T00:00Z");
     drop(declare(&world.open(), CronSet::new("s").entry(minutely("m"))));
     world.minutes(1_500);

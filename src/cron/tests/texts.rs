@@ -93,7 +93,10 @@ fn what_is_wrong_with_a_set_is_said_before_anything_is_declared() {
         assert!(error.to_string().contains(says), "{error}");
         assert!(backlog.cron().entries().unwrap().is_empty(), "all sets or none");
     }
-    let names = |set: CronSet| backlog.workers().handle_raw("tick", |_, _| Ok(())).cron(set).start().map(drop);
+    let names = |set: CronSet| {
+        let workers = backlog.workers().handle_raw("tick", |_, _| Ok(())).cron(set);
+        workers.drain(&mut |_| Ok(false)).map(drop)
+    };
     assert!(names(CronSet::new("")).unwrap_err().to_string().contains("cron set is empty"));
     assert!(names(CronSet::new("a").entry(minutely("a\0b"))).unwrap_err().to_string().contains("control character"));
     let twice = vec![CronSet::new("a"), CronSet::new("a")];
