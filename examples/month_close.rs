@@ -269,15 +269,15 @@ fn in_sequence(users: u64) -> Duration {
 }
 
 /// What came of it, for the test beside the other examples.
-pub struct Closed {
+pub(crate) struct Closed {
     /// Users who were invoiced.
-    pub invoiced: usize,
+    pub(crate) invoiced: usize,
     /// Users who were invoiced again when the month was closed a second time.
-    pub invoiced_again: usize,
+    pub(crate) invoiced_again: usize,
 }
 
 /// Closes the month of so many users, twice, and holds the books against what the banks and the mail server saw.
-pub fn run(users: u64) -> Closed {
+pub(crate) fn run(users: u64) -> Closed {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("jobs");
     let outside = Arc::new(Outside::default());

@@ -6,16 +6,18 @@ mod waiting;
 use std::time::Duration;
 
 use crate::disk::simulated::CrashMode;
+use crate::engine::enqueue::UniqueRule;
 use crate::engine::groups::{Parent, Ties};
 use crate::engine::manage::Cancelled;
 use crate::engine::{
-    Durability, Engine, Grant, GroupSealed, GroupStatus, LeaseKind, NewJob, OnParentFailure, Settle, Status,
+    Acceptance, Durability, Engine, Grant, GroupSealed, GroupStatus, LeaseKind, NewJob, OnConflict, OnParentFailure,
+    Settle, Status,
 };
 use crate::error::ErrorKind;
 use crate::ids::{GroupId, JobId, Phase};
 use crate::job::Role;
 
-use super::world::{SEGMENT_BYTES, Verbs, World, job, nack};
+use super::world::{SEGMENT_BYTES, Verbs, World, at, job, nack};
 
 const ALL: [Role; 3] = [Role::Success, Role::Complete, Role::Death];
 
@@ -214,6 +216,36 @@ fn every_way_a_member_can_end_or_die_is_counted() {
         drop(engine);
         assert_eq!(world.without_index().open().text(), text, "{way}, rebuilt");
     }
+}
+
+#[test]
+fn a_member_that_expires_is_counted_when_it_is_reached() {
+    let world = World::new(630);
+    let engine = world.open();
+    let late = NewJob { expires_at: Some(at(1_000)), ..job("late") };
+    let made = make(&engine, &[Role::Complete, Role::Success], vec![late], true);
+    world.clock.advance(Duration::from_secs(2));
+    assert!(take_of(&engine, "default").is_none(), "it is handed to nobody");
+    assert_eq!((status(&engine, &made).expired, counts(&engine, &made)), (1, [1, 0, 0, 0, 1]));
+    assert_eq!(phases(&engine, &made), [READY, None], "complete, and no success");
+}
+
+#[test]
+fn a_member_that_is_replaced_stays_one_and_the_one_that_replaces_it_joins_no_group() {
+    let engine = World::new(631).open();
+    let keyed = |args: &str| NewJob { unique: Some("key".into()), ..job(args) };
+    let (made, other) = (make(&engine, &[], vec![keyed("old")], true), make(&engine, &[], vec![job("other")], false));
+    let rule = UniqueRule { on_conflict: OnConflict::Replace, ..UniqueRule::default() };
+    let new = NewJob { rule, ..member(other.id, "new") };
+    let (answers, ticket) =
+        engine.enqueue(vec![NewJob { unique: Some("key".into()), ..new }], Durability::Sync).unwrap();
+    engine.wait(ticket).unwrap();
+    assert_eq!(answers[0].acceptance, Acceptance::Replaced(made.members[0]));
+    assert_eq!((counts(&engine, &made), counts(&engine, &other)), ([1, 1, 0, 0, 0], [1, 1, 0, 0, 0]));
+    let grant = engine.take().unwrap();
+    assert_eq!(grant.args, b"new");
+    assert!(engine.ack(&grant));
+    assert_eq!((counts(&engine, &made), counts(&engine, &other)), ([1, 0, 1, 0, 0], [1, 1, 0, 0, 0]));
 }
 
 #[test]
