@@ -5,7 +5,7 @@
 //!
 //! Never here: args, results, error texts.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ use super::Core;
 
 /// Jobs that ended and are remembered unless somebody says otherwise, count.
 pub(crate) const HISTORY_DEFAULT: usize = 10_000;
-/// Names kept to share; beyond that all are let go of and met anew.
+/// Names kept to share; beyond that those that nobody bears are let go of.
 const NAMES_MAX: usize = 1_000;
 
 /// A job that ended while this handle was open, as long as it is remembered.
@@ -41,22 +41,6 @@ pub struct PastJob {
     pub took: Option<Duration>,
 }
 
-impl PastJob {
-    fn new(id: JobId, before: &Envelope, ended: &Ended, names: &mut Names) -> Self {
-        let (kind, queue) = names.share(&before.kind, &before.queue);
-        Self {
-            id,
-            kind,
-            queue,
-            how: ended.how,
-            attempts: before.attempts.saturating_add(u32::from(ended.how == Ending::Completed)),
-            created_at: before.created_at.to_system(),
-            ended_at: ended.at.to_system(),
-            took: ran_for(before, ended.at),
-        }
-    }
-}
-
 /// How long the run took that ended at `at`.
 pub(super) fn ran_for(before: &Envelope, at: Millis) -> Option<Duration> {
     match before.state {
@@ -65,44 +49,57 @@ pub(super) fn ran_for(before: &Envelope, at: Millis) -> Option<Duration> {
     }
 }
 
+/// A [`PastJob`] as the ring holds it: small, and counted by nobody, since it is written at every end under the lock.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    id: JobId,
+    kind: Name,
+    queue: Name,
+    how: Ending,
+    attempts: u32,
+    created_at: Millis,
+    ended_at: Millis,
+    took: Option<Duration>,
+}
+
+/// A name's place in [`Names`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Name(usize);
+
 /// Kinds and queues: few, and told of many jobs.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    kinds: Shared,
-    queues: Shared,
+struct Names {
+    known: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, Name>,
+    most: usize,
 }
 
 impl Names {
-    pub(super) fn share(&mut self, kind: &str, queue: &str) -> (Arc<str>, Arc<str>) {
-        (self.kinds.share(kind), self.queues.share(queue))
+    fn get(&self, name: Name) -> Arc<str> {
+        self.known.get(name.0).cloned().unwrap_or_default()
     }
-}
 
-#[derive(Debug, Default)]
-struct Shared {
-    /// Neighbours mostly bear the same name.
-    last: Arc<str>,
-    known: HashSet<Arc<str>>,
-}
-
-impl Shared {
-    fn share(&mut self, name: &str) -> Arc<str> {
-        if &*self.last != name {
-            if self.known.len() >= NAMES_MAX {
-                self.known.clear();
-            }
-            self.last = self.known.get(name).cloned().unwrap_or_else(|| name.into());
-            self.known.insert(Arc::clone(&self.last));
+    /// `last`: neighbours mostly bear the same name.
+    fn place(&mut self, name: &str, last: Option<Name>) -> Name {
+        if let Some(last) = last.filter(|last| self.known.get(last.0).is_some_and(|known| **known == *name)) {
+            return last;
         }
-        Arc::clone(&self.last)
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let (place, name) = (Name(self.known.len()), Arc::<str>::from(name));
+        self.known.push(Arc::clone(&name));
+        self.places.insert(name, place);
+        place
     }
 }
 
 /// The last jobs that ended, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    ring: VecDeque<PastJob>,
-    pub(super) names: Names,
+    ring: VecDeque<Past>,
+    names: Names,
+    told: [Option<Name>; 2],
 }
 
 impl History {
@@ -110,23 +107,77 @@ impl History {
         if most == 0 {
             return;
         }
-        let past = PastJob::new(id, before, ended, &mut self.names);
         while self.ring.len() >= planted!(HistoryGrows, usize::MAX, most) {
             self.ring.pop_front();
         }
-        self.ring.push_back(past);
+        self.forget_names();
+        let last = self.ring.back().map(|past| (past.kind, past.queue));
+        self.ring.push_back(Past {
+            id,
+            kind: self.names.place(&before.kind, last.map(|(kind, _)| kind)),
+            queue: self.names.place(&before.queue, last.map(|(_, queue)| queue)),
+            how: ended.how,
+            attempts: before.attempts.saturating_add(u32::from(ended.how == Ending::Completed)),
+            created_at: before.created_at,
+            ended_at: ended.at,
+            took: ran_for(before, ended.at),
+        });
+    }
+
+    /// Names to tell of somebody by, shared with those that are remembered.
+    pub(super) fn share(&mut self, kind: &str, queue: &str) -> (Arc<str>, Arc<str>) {
+        self.forget_names();
+        let [last_kind, last_queue] = self.told;
+        let (kind, queue) = (self.names.place(kind, last_kind), self.names.place(queue, last_queue));
+        self.told = [Some(kind), Some(queue)];
+        (self.names.get(kind), self.names.get(queue))
+    }
+
+    /// Once there are many, those that nobody remembered bears go.
+    fn forget_names(&mut self) {
+        if self.names.known.len() < self.names.most.max(NAMES_MAX) {
+            return;
+        }
+        let mut kept = Names::default();
+        for past in &mut self.ring {
+            past.kind = kept.place(&self.names.get(past.kind), None);
+            past.queue = kept.place(&self.names.get(past.queue), None);
+        }
+        // So that this is done once for as many new names at least.
+        kept.most = kept.known.len().saturating_mul(2);
+        (self.names, self.told) = (kept, [None; 2]);
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> usize {
+        self.names.known.len()
+    }
+
+    fn show(&self, past: &Past) -> PastJob {
+        PastJob {
+            id: past.id,
+            kind: self.names.get(past.kind),
+            queue: self.names.get(past.queue),
+            how: past.how,
+            attempts: past.attempts,
+            created_at: past.created_at.to_system(),
+            ended_at: past.ended_at.to_system(),
+            took: past.took,
+        }
     }
 }
 
 impl Core {
     /// The last jobs that ended, the newest first.
     pub(crate) fn history(&self) -> Vec<PastJob> {
-        self.state.lock().history.ring.iter().rev().cloned().collect()
+        let history = &self.state.lock().history;
+        history.ring.iter().rev().map(|past| history.show(past)).collect()
     }
 
     /// What is remembered of one of them.
     pub(crate) fn past(&self, id: JobId) -> Option<PastJob> {
         // Whoever asks was mostly woken by it.
-        self.state.lock().history.ring.iter().rev().find(|past| past.id == id).cloned()
+        let history = &self.state.lock().history;
+        history.ring.iter().rev().find(|past| past.id == id).map(|past| history.show(past))
     }
 }

@@ -25,7 +25,7 @@ impl Core {
     }
 
     fn put_event(&self, state: &mut State, job: Option<JobId>, kind: &str, queue: &str, at: Millis, what: What) {
-        let (kind, queue) = state.history.names.share(kind, queue);
+        let (kind, queue) = state.history.share(kind, queue);
         let lsn = state.stage.tail();
         self.stream.put(lsn, Event { at: at.to_system(), job, kind, queue, what });
     }

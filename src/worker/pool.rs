@@ -250,7 +250,7 @@ impl Pool {
         let limit = grant.envelope.timeout_ms.map(|ms| Limit::from(since, Duration::from_millis(ms)));
         let (store, flagged) = (Arc::clone(&self.store), Arc::clone(&self.flagged));
         let cx = Context::new(Arc::clone(grant), store, flagged, Arc::clone(&self.states), limit);
-        let watched = Watched::begin(grant, self.handlers.knows(&grant.envelope.kind));
+        let watched = Watched::begin(grant, || self.handlers.knows(&grant.envelope.kind));
         let ran =
             watched.within(|| self.layers.run(&cx, || self.handlers.run(grant, cx.clone(), limit, clock, &watched)));
         let took = clock.monotonic().saturating_sub(since);

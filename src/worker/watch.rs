@@ -63,13 +63,15 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// `known`: there is a handler for its kind. Others share one name: whoever enqueues chooses them.
-    pub(super) fn begin(grant: &Grant, known: bool) -> Self {
+    /// `known`: whether there is a handler for its kind. Others share one name: whoever enqueues chooses them.
+    pub(super) fn begin(grant: &Grant, known: impl Fn() -> bool) -> Self {
+        // Nobody asks where nobody watches.
+        let _ = (grant, &known);
         Self {
             #[cfg(feature = "tracing")]
             span: span_of(grant),
             #[cfg(feature = "metrics")]
-            labels: Labels::begin(grant, known),
+            labels: Labels::begin(grant, known()),
         }
     }
 

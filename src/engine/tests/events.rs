@@ -203,3 +203,18 @@ fn a_history_of_none_costs_nothing_and_is_empty() {
     assert!(engine.ack(&grant));
     assert_eq!(engine.history(), []);
 }
+
+#[test]
+fn a_history_of_very_many_names_holds_no_more_of_them_than_jobs_and_tells_each_right() {
+    let world = World::new(47);
+    let settings = Settings { history: 10, suspects_alone: false, ..World::settings() };
+    let engine = Engine::open(world.doors(), settings).unwrap();
+    for n in 0..3_000 {
+        engine.add(NewJob { kind: format!("kind {n}").into(), ..job("x") });
+        assert!(engine.ack(&engine.take().unwrap()));
+    }
+    let told: Vec<String> = engine.history().iter().map(|past| past.kind.to_string()).collect();
+    let expected: Vec<String> = (2_990..3_000).rev().map(|n| format!("kind {n}")).collect();
+    assert_eq!(told, expected);
+    assert!(engine.state.lock().history.names() <= 1_100, "{}", engine.state.lock().history.names());
+}
