@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use backlog::testing::{self, Bench, Call, CrashMode, Fault, RunEnd};
 use backlog::{
-    Backoff, Codec, Context, ErrorKind, Failure, Job, JobBuilder, Options, Outcome, Phase, Status, WorkersBuilder,
+    Backoff, Codec, Context, ErrorKind, Failure, Job, JobBuilder, Limits, Options, Outcome, Phase, Status,
+    WorkersBuilder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +141,21 @@ fn drain_all_moves_the_clock_until_every_job_has_ended() {
     assert_eq!(attempts, [1, 2, 3]);
     assert_eq!(drained.runs[2].end, RunEnd::Dead { why: "sale 1 attempt 3".into() });
     assert_eq!(bench.now().duration_since(began).unwrap(), 3 * MINUTE);
+}
+
+#[test]
+fn drain_all_moves_the_clock_for_the_tokens_of_a_limit_too() {
+    let bench = testing::backlog();
+    bench.limit("default", Limits::new().rate(2, MINUTE)).unwrap();
+    bench.enqueue_many(&[0, 1, 2, 3, 4].map(|sale| Charge { sale })).unwrap();
+    let began = bench.now();
+    let drained = bench.drain_all(bench.workers().handle(|_: Charge, _| Ok(()))).unwrap();
+    assert_eq!(drained.all_completed().len(), 5);
+    assert_eq!(
+        bench.now().duration_since(began).unwrap(),
+        MINUTE + MINUTE / 2,
+        "two at once, then one each half minute"
+    );
 }
 
 #[test]

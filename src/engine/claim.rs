@@ -174,6 +174,10 @@ impl Core {
         let marks = self.marks();
         let now = self.now_ns();
         let names = state.open_queues(queues);
+        if self.drive == Drive::Inline {
+            // Nobody sleeps for a token that came before.
+            state.lines.forget_alarm();
+        }
         let State { lines, books, unreached, .. } = state;
         let reached = |id| planted!(GrantedBeforeItsLevel) || !unreached.contains(id, marks);
         let mut runs: Vec<(LaneId, Vec<Pick>)> = Vec::new();

@@ -15,7 +15,7 @@ use crate::log::{Class, Raw};
 
 use super::Core;
 use super::books::Filed;
-use super::groups::{self, group_of_member};
+use super::groups::{self, Members};
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
 
@@ -86,7 +86,7 @@ impl Core {
                 key: KIND_DAMAGED.to_owned(),
                 scope: Scope::Live,
             });
-            envelope.group = group_of_member(index, id);
+            envelope.group = Members::of(index).group_of(id).filter(|_| !planted!(DamagedMemberNotCounted));
             let removes = removes_of(&key, lane);
             let step = (entry.phase != Phase::Dead).then_some(Step::Died);
             let (key, text) = (note_key(entry.place), damage.to_string());

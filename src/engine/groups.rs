@@ -142,14 +142,25 @@ fn read(index: &Index, id: u64) -> Option<Group> {
     index.cell(namespace::GROUP, &id.to_be_bytes())?.value.and_then(|value| decode_group(value).ok())
 }
 
-/// The group of which a job is a member, by its id alone: for one whose record cannot be read.
-pub(super) fn group_of_member(index: &Index, id: JobId) -> Option<u64> {
-    let runs = index.cells(namespace::GROUP).filter_map(|(key, cell)| Some((unpair(key)?, cell.value?)));
-    let mut holding = runs.filter_map(|((group, first), last)| {
-        let last = u64::from_be_bytes(last.try_into().ok()?);
-        (first <= id.0 && id.0 <= last).then_some(group)
-    });
-    holding.next().filter(|_| !planted!(DamagedMemberNotCounted))
+/// The groups of jobs by their ids alone: for those whose records cannot be read, or are not.
+pub(super) struct Members {
+    /// By first id: last id, group.
+    runs: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Members {
+    pub(super) fn of(index: &Index) -> Self {
+        let runs = index.cells(namespace::GROUP).filter_map(|(key, cell)| {
+            let (group, first) = unpair(key)?;
+            Some((first, (u64::from_be_bytes(cell.value?.try_into().ok()?), group)))
+        });
+        Self { runs: runs.collect() }
+    }
+
+    pub(super) fn group_of(&self, id: JobId) -> Option<u64> {
+        let (_, (last, group)) = self.runs.range(..=id.0).next_back()?;
+        (id.0 <= *last).then_some(*group)
+    }
 }
 
 /// Groups whose counts change with this job: its own, and those of jobs that wait for it.

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::ids::{JobId, Phase};
+use crate::ids::{JobId, Millis, Phase};
 use crate::index::{Index, LaneId, Pick};
 use crate::job::{CellRecord, namespace};
 
@@ -57,12 +57,14 @@ struct Keyed {
 pub(super) struct Taken {
     key: String,
     value: [u8; 8],
+    /// Full again: from then on the cell says nothing.
+    until: Millis,
 }
 
 impl Taken {
     pub(super) fn record(&self) -> CellRecord<'_> {
         let (key, value) = (self.key.as_bytes(), Some(&self.value[..]));
-        CellRecord { namespace: namespace::BUCKET, key, value, until: None, carried: false }
+        CellRecord { namespace: namespace::BUCKET, key, value, until: Some(self.until), carried: false }
     }
 }
 
@@ -76,8 +78,8 @@ fn full_at(index: &Index, key: &str) -> Option<u64> {
     Some(u64::from_be_bytes(value.try_into().ok()?))
 }
 
-fn runs(index: &Index, lane: LaneId) -> u64 {
-    let slot = Phase::ALL.iter().position(|phase| *phase == Phase::InFlight);
+fn count(index: &Index, lane: LaneId, of: Phase) -> u64 {
+    let slot = Phase::ALL.iter().position(|phase| *phase == of);
     slot.and_then(|slot| index.counts(lane).get(slot).copied()).unwrap_or_default()
 }
 
@@ -156,7 +158,7 @@ impl Lines {
     fn update(&mut self, index: &Index, lane: LaneId) {
         let Some(keyed) = self.keyed.get_mut(&lane) else { return };
         let Some(line) = self.by_queue.get_mut(&keyed.queue) else { return };
-        let in_flight = runs(index, lane);
+        let in_flight = count(index, lane, Phase::InFlight);
         line.in_flight = (line.in_flight + in_flight).saturating_sub(keyed.in_flight);
         keyed.in_flight = in_flight;
         if let Some(old) = keyed.head.take() {
@@ -182,13 +184,16 @@ impl Lines {
         now: u64,
     ) -> Vec<(LaneId, Pick)> {
         let Some(line) = self.by_queue.get(queue) else { return Vec::new() };
-        let running = line.in_flight + line.plain.map_or(0, |plain| runs(index, plain));
+        let running = line.in_flight + line.plain.map_or(0, |plain| count(index, plain, Phase::InFlight));
         let mut n = n.min(planted!(QueueLimitIgnored, usize::MAX, free(line.limits.concurrency, running)));
         if let Some(rate) = line.limits.rate {
             let full_at = full_at(index, queue);
             n = n.min(rate.tokens(full_at, now));
             if n == 0 {
-                self.ring_at(rate.next_at(full_at, now));
+                let waits = line.plain.is_some_and(|plain| count(index, plain, Phase::Ready) > 0);
+                if waits || !line.heads.is_empty() {
+                    self.ring_at(rate.next_at(full_at, now));
+                }
                 return Vec::new();
             }
         }
@@ -252,8 +257,8 @@ impl Lines {
             }
         }
         let taken = |(key, (rate, tokens)): (String, (Rate, usize))| {
-            let value = rate.taken(full_at(index, &key), now, tokens).to_be_bytes();
-            Taken { key, value }
+            let full_at = rate.taken(full_at(index, &key), now, tokens);
+            Taken { key, value: full_at.to_be_bytes(), until: Millis((full_at / 1_000_000).saturating_add(1)) }
         };
         wanted.into_iter().map(taken).collect()
     }

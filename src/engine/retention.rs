@@ -9,10 +9,11 @@
 
 use crate::error::Result;
 use crate::ids::{JobId, Millis, Phase, Place};
-use crate::job::{CellRecord, Ended, Ending, Record, Removes};
+use crate::job::{CellRecord, Ended, Ending, Record, Removes, Step};
 use crate::log::Class;
 
 use super::Core;
+use super::groups::{self, Members};
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
 
@@ -68,19 +69,29 @@ impl Core {
         let ended: Vec<(JobId, Ended)> = over.into_iter().map(|(id, removes)| (id, ended(removes))).collect();
         let entries: Vec<Entry> =
             ended.iter().map(|(id, ended)| Entry::new(id.0, &Record::Ended(ended.clone()))).collect();
+        let members = Members::of(&state.books.index);
         let n = self.fitting(&entries);
         let entries = entries.get(..n).unwrap_or_default();
         if entries.is_empty() {
             state.dead_looked_at = next;
             return Ok(Try::Done(0));
         }
-        if !self.make_room(state, entries_len(entries), Class::Closing) {
+        let ended = ended.get(..n).unwrap_or_default();
+        let room = ended.iter().map(|(id, _)| groups::room_of(state, *id, members.group_of(*id))).sum::<usize>();
+        if !self.make_room(state, entries_len(entries) + room, Class::Closing) {
             return Ok(Try::NoRoom(Class::Closing));
         }
-        self.put(state, 0, entries, |_, _| {});
-        for (id, ended) in ended.iter().take(n) {
+        for (id, ended) in ended {
+            let step = Step::Ended { how: ended.how, was_dead: true };
+            planted!(PrunedMemberNotCounted, (), Self::note_member(state, *id, members.group_of(*id), Some(step)));
+        }
+        let company = self.company(state, &[], &[]);
+        let mut places: Vec<Place> = Vec::with_capacity(n);
+        self.put_refs(state, 0, entries.iter().chain(company.entries()), |_, place| places.push(place));
+        for (id, ended) in ended {
             self.file_end(state, *id, ended)?;
         }
+        self.file_company(state, &company, places.into_iter().skip(n))?;
         Ok(Try::Done(n as u64))
     }
 

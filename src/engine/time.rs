@@ -170,11 +170,15 @@ impl Core {
         }
     }
 
-    /// How long until the next scheduled job is due; `None`: nothing is scheduled.
+    /// How long until the next scheduled job is due, or a bucket has a token that a job waits for; `None`: neither.
     #[cfg(feature = "testing")]
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let (run_at, _) = self.state.lock().books.index.first_scheduled()?;
-        Some(Duration::from_millis(run_at.0.saturating_sub(self.clock.now_ms().0)))
+        let state = self.state.lock();
+        let scheduled = state.books.index.first_scheduled();
+        let scheduled =
+            scheduled.map(|(run_at, _)| Duration::from_millis(run_at.0.saturating_sub(self.clock.now_ms().0)));
+        let token = state.lines.alarm().map(|at| Duration::from_nanos(at.saturating_sub(self.now_ns())));
+        scheduled.into_iter().chain(token).min()
     }
 
     /// Inline: time's work, done by whoever waits. `true`: something became ready.

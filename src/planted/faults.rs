@@ -606,6 +606,8 @@ faults! {
         "engine::tests::groups::a_group_that_is_complete_takes_no_more_jobs";
     DamagedMemberNotCounted: "rule 15: a member whose record is damaged keeps its group pending for ever",
         "engine::tests::groups::a_damaged_member_is_a_dead_one";
+    PrunedMemberNotCounted: "rule 19: a dead member that is pruned keeps its group dead for ever",
+        "engine::tests::groups::every_way_a_member_can_end_or_die_is_counted";
     MembersKeepNoRoom: "rule 10: the end of a member finds no room for its group's cell",
         "engine::tests::groups::crashes::p11_every_member_of_a_full_disk_can_be_acked_and_the_callback_runs";
     CellsKeptForEver: "rule 19: a cell whose time is over is never pruned",

@@ -108,7 +108,7 @@ fn crash_of(world: &World, engine: Engine) -> (World, Engine) {
     (world, engine)
 }
 
-const WAYS: [(&str, [u64; 5], Way); 12] = [
+const WAYS: [(&str, [u64; 5], Way); 13] = [
     ("ack", [1, 0, 1, 0, 0], |world, engine, _| {
         let grant = engine.take().unwrap();
         assert!(engine.ack(&grant));
@@ -148,6 +148,13 @@ const WAYS: [(&str, [u64; 5], Way); 12] = [
     ("buried", [1, 0, 0, 1, 0], |world, engine, _| {
         let grant = engine.take().unwrap();
         assert!(engine.end(&grant, Settle::Bury("enough".into())));
+        (world, engine)
+    }),
+    ("dead for longer than the retention", [1, 0, 0, 0, 1], |world, engine, _| {
+        let grant = engine.take().unwrap();
+        assert!(engine.end(&grant, Settle::Bury("enough".into())));
+        world.clock.advance(Duration::from_secs(181 * 24 * 3_600));
+        assert_eq!(engine.prune().unwrap(), 1);
         (world, engine)
     }),
     ("dead, then cancelled", [1, 0, 0, 0, 1], |world, engine, made| {
@@ -246,6 +253,21 @@ fn a_member_that_is_replaced_stays_one_and_the_one_that_replaces_it_joins_no_gro
     assert_eq!(grant.args, b"new");
     assert!(engine.ack(&grant));
     assert_eq!((counts(&engine, &made), counts(&engine, &other)), ([1, 0, 1, 0, 0], [1, 1, 0, 0, 0]));
+}
+
+#[test]
+fn who_waits_for_a_dead_parent_is_discarded_when_that_is_pruned() {
+    let world = World::new(632);
+    let engine = world.open();
+    let parent = engine.add(job("parent"));
+    let child = engine.add(waiting_for(&[parent], OnParentFailure::Wait));
+    assert!(engine.end(&engine.take().unwrap(), Settle::Bury("enough".into())));
+    assert_eq!(phase(&engine, child), HELD);
+    world.clock.advance(Duration::from_secs(181 * 24 * 3_600));
+    assert_eq!(engine.prune().unwrap(), 1);
+    assert!(engine.take().is_none());
+    assert_eq!((phase(&engine, child), engine.counts().discarded), (None, 1));
+    engine.check_groups().unwrap();
 }
 
 #[test]

@@ -98,6 +98,21 @@ fn a_key_without_a_token_waits_and_others_go_on() {
 }
 
 #[test]
+fn a_bucket_that_is_full_again_is_pruned_and_one_that_is_not_stays() {
+    let world = World::new(9);
+    let engine = limited(&world, Limits::new().key_rate(1, Duration::from_secs(60)));
+    engine.add_many(["a", "b", "a"].map(keyed).into());
+    assert_eq!(engine.take_some(9).len(), 2);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(keys(&engine.take_some(9)), ["a"]);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(engine.prune().unwrap(), 1, "b has its token back");
+    engine.add(keyed("a"));
+    assert!(engine.take().is_none(), "a has not");
+    engine.check_books().unwrap();
+}
+
+#[test]
 fn a_limit_that_is_lifted_lets_go_what_it_held_back() {
     let engine = limited(&World::new(6), Limits::new().key_concurrency(1).rate(1, Duration::from_secs(3_600)));
     engine.add_many(vec![keyed("a"); 4]);
