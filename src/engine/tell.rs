@@ -103,7 +103,10 @@ fn news_of(before: &Envelope, after: &Envelope) -> [Option<What>; 2] {
     });
     let failed = failed.map(|error| What::Failed { attempt: error.attempt, cause: error.kind });
     let follows = match (before.state.phase(), after.state) {
-        (Phase::InFlight, JobState::InFlight { .. }) => Some(What::CancelRequested),
+        // Moved, reprioritised, its key given up: it stands as it stood, but for a wish.
+        (phase, state) if phase == state.phase() => {
+            (after.cancel_requested && !before.cancel_requested).then_some(What::CancelRequested)
+        }
         (_, JobState::Dead { .. }) => Some(What::Died { attempts: after.attempts }),
         (_, JobState::Parked { .. }) => Some(What::Parked),
         (Phase::Held, _) => Some(What::Confirmed),

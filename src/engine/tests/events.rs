@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::enqueue::UniqueRule;
 use crate::engine::{Engine, Event, NewJob, PastJob, Settings, Settle, What};
 use crate::ids::{JobId, Phase};
 use crate::job::{Ending, ErrorCause};
@@ -81,6 +82,35 @@ fn every_change_of_a_job_is_told_as_what_it_is() {
                 engine.confirm(id).unwrap();
             }),
             vec![What::Confirmed],
+        ),
+        (
+            NewJob { hold: true, ..job("x") },
+            Box::new(|engine, id| {
+                engine.move_to(id, Some("other"), Some(3)).unwrap();
+            }),
+            vec![],
+        ),
+        (
+            job("x"),
+            Box::new(|engine, id| {
+                assert!(engine.end(&engine.take().unwrap(), Settle::Bury("no".into())));
+                engine.move_to(id, Some("other"), None).unwrap();
+            }),
+            vec![started, What::Died { attempts: 1 }],
+        ),
+        (
+            NewJob {
+                unique: Some("key".into()),
+                rule: UniqueRule { until_started: true, ..UniqueRule::default() },
+                ..job("x")
+            },
+            settled(Settle::Release),
+            vec![started, What::Released],
+        ),
+        (
+            NewJob { expires_at: Some(at(0)), ..job("x") },
+            Box::new(|engine, _| assert!(engine.take().is_none())),
+            vec![What::Expired],
         ),
         (
             NewJob { hold: true, ..job("x") },
