@@ -9,18 +9,14 @@
 
 use crate::error::Result;
 use crate::ids::Place;
-use crate::job::Record;
-use crate::log::Class;
 
 use super::Core;
 use super::commit::Ticket;
-use super::enqueue::{Enqueued, Prepared};
-use super::groups;
+use super::enqueue::{Beside, Enqueued, Prepared};
 use super::look::Source;
 use super::settings::Durability;
-use super::settle::{CellSet, check_cells};
-use super::staging::{Entry, Try, entries_len};
-use super::takeover;
+use super::settle::CellSet;
+use super::state::State;
 
 /// A cell as it was read.
 #[derive(Debug, Clone)]
@@ -57,45 +53,15 @@ impl Core {
     /// it was read, and nothing happened.
     pub(crate) fn accept_with(
         &self,
-        mut jobs: Vec<Prepared>,
+        jobs: Vec<Prepared>,
         cells: &[CellSet],
         seen: &[SeenCell],
         level: Durability,
     ) -> Result<Option<(Vec<Enqueued>, Ticket)>> {
-        check_cells(cells)?;
-        let entries: Vec<Entry> = cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))).collect();
-        loop {
-            self.look_at_holders(&mut jobs)?;
-            let of_jobs = jobs.iter().flat_map(Prepared::entries);
-            let bytes = entries_len(entries.iter().chain(of_jobs)) + groups::room_of_new(&jobs);
-            self.check_frame(bytes)?;
-            let accepted = self.attempt(|state| {
-                let stands = |cell: &SeenCell| state.books.index.cell_place(cell.namespace, &cell.key) == cell.place;
-                if !seen.iter().all(stands) && !planted!(CellsNotCompared) {
-                    return Ok(Try::Done(Some(None)));
-                }
-                self.check_ties(state, &jobs, &[])?;
-                if takeover::must_look(state, &jobs) {
-                    return Ok(Try::Done(None));
-                }
-                if !jobs.is_empty()
-                    && let Some(later) = self.ids_run_short(state, jobs.len())
-                {
-                    return Ok(later);
-                }
-                if !self.make_room(state, bytes, Class::Ordinary) {
-                    return Ok(Try::NoRoom(Class::Ordinary));
-                }
-                let mut places: Vec<Place> = Vec::with_capacity(entries.len());
-                let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &entries, &mut places, level)?;
-                for (cell, place) in cells.iter().zip(places) {
-                    self.file_cell(state, &cell.record(), place)?;
-                }
-                Ok(Try::Done(Some(Some((answers, Ticket { lsn: end, level })))))
-            })?;
-            if let Some(accepted) = accepted {
-                return Ok(accepted);
-            }
-        }
+        let stands = |state: &State| {
+            let place_of = |cell: &SeenCell| state.books.index.cell_place(cell.namespace, &cell.key);
+            seen.iter().all(|cell| place_of(cell) == cell.place) || planted!(CellsNotCompared)
+        };
+        self.accept_beside(jobs, &Beside { cells, stands: Some(&stands), ..Beside::default() }, level)
     }
 }

@@ -23,9 +23,10 @@ use super::books::Filed;
 use super::commit::Ticket;
 use super::groups::{self, Ties};
 use super::settings::Durability;
+use super::settle::{CellSet, check_cells};
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
-use super::takeover::{Period, Takeover, holder};
+use super::takeover::{self, Period, Takeover, holder};
 
 /// A job as a caller hands it in.
 #[derive(Clone)]
@@ -156,12 +157,23 @@ pub(crate) struct Prepared {
     pub(super) ties: Option<Box<Ties>>,
 }
 
+/// What comes with new jobs in their frame.
+#[derive(Default)]
+pub(super) struct Beside<'a> {
+    /// New groups, and whether each is sealed at once.
+    pub(super) born: &'a [(GroupId, bool)],
+    pub(super) cells: &'a [CellSet],
+    /// Whether what the caller decided on still stands, if he did on anything.
+    pub(super) stands: Option<&'a dyn Fn(&State) -> bool>,
+}
+
 impl Prepared {
-    /// Every record it may be staged with, for the room they take.
+    /// The records it may be staged with, for the room they take: as a new job, or as what it makes of its key's holder.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let takeover = self.takeover.as_ref().and_then(|takeover| takeover.entry());
+        let longer = takeover.filter(|entry| entry.body.bytes().len() > self.entry.body.bytes().len());
         let period = self.period.iter().map(|period| &period.entry);
-        let takeover = self.takeover.iter().filter_map(|takeover| takeover.entry());
-        std::iter::once(&self.entry).chain(period).chain(takeover)
+        std::iter::once(longer.unwrap_or(&self.entry)).chain(period)
     }
 
     pub(super) fn id(&self) -> JobId {
@@ -195,6 +207,66 @@ impl Core {
     /// The same for jobs that are prepared.
     pub(crate) fn accept(&self, jobs: Vec<Prepared>, level: Durability) -> Result<(Vec<Enqueued>, Ticket)> {
         self.accept_with_groups(&[], jobs, level)
+    }
+
+    /// Accepts jobs and what comes with them in one frame: all or nothing. `None`: what the caller decided on does not
+    /// stand any more, and nothing happened.
+    pub(super) fn accept_beside(
+        &self,
+        mut jobs: Vec<Prepared>,
+        beside: &Beside<'_>,
+        level: Durability,
+    ) -> Result<Option<(Vec<Enqueued>, Ticket)>> {
+        check_cells(beside.cells)?;
+        let cells: Vec<Entry> = beside.cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))).collect();
+        loop {
+            let bytes = self.room_of_jobs(&mut jobs, &cells, groups::room_of_born(beside.born))?;
+            let accepted = self.attempt(|state| {
+                if beside.stands.is_some_and(|stands| !stands(state)) {
+                    return Ok(Try::Done(Some(None)));
+                }
+                if let Some(later) = self.not_yet(state, &jobs, beside.born)? {
+                    return Ok(later);
+                }
+                if !self.make_room(state, bytes, Class::Ordinary) {
+                    return Ok(Try::NoRoom(Class::Ordinary));
+                }
+                state.groups.bear(beside.born, self.clock.now_ms());
+                let mut places: Vec<Place> = Vec::with_capacity(cells.len());
+                let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &cells, &mut places, level)?;
+                for (cell, place) in beside.cells.iter().zip(places) {
+                    self.file_cell(state, &cell.record(), place)?;
+                }
+                Ok(Try::Done(Some(Some((answers, Ticket { lsn: end, level })))))
+            })?;
+            if let Some(accepted) = accepted {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// What jobs take in a frame behind `others` and so much more, at most, bytes; the holders they ask to change are read
+    /// for it.
+    pub(super) fn room_of_jobs(&self, jobs: &mut [Prepared], others: &[Entry], more: usize) -> Result<usize> {
+        self.look_at_holders(jobs)?;
+        let entries = others.iter().chain(jobs.iter().flat_map(Prepared::entries));
+        let bytes = entries_len(entries) + groups::room_of_new(jobs) + more;
+        self.check_frame(bytes)?;
+        Ok(bytes)
+    }
+
+    /// Why jobs cannot be staged now; `Try::Done(None)`: look at the holders again.
+    pub(super) fn not_yet<T>(
+        &self,
+        state: &mut State,
+        jobs: &[Prepared],
+        born: &[(GroupId, bool)],
+    ) -> Result<Option<Try<Option<T>>>> {
+        self.check_ties(state, jobs, born)?;
+        if takeover::must_look(state, jobs) {
+            return Ok(Some(Try::Done(None)));
+        }
+        Ok(if jobs.is_empty() { None } else { self.ids_run_short(state, jobs.len()) })
     }
 
     /// Checks and encodes outside the lock, one after the other: of a large batch only the bytes are kept.

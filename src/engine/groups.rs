@@ -26,7 +26,7 @@ mod verbs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{JobId, Lsn, Millis, Phase, Place};
+use crate::ids::{GroupId, JobId, Lsn, Millis, Phase, Place};
 use crate::index::Index;
 use crate::job::{
     Ending, Envelope, GROUP_BYTES_MAX, Group, Record, Role, State as JobState, Step, decode_group, encode_group,
@@ -83,6 +83,11 @@ impl Groups {
             planted!(CallbackLetGoInOneLifeOnly, (), groups.note(index, id, &group));
         }
         Ok(groups)
+    }
+
+    /// New groups, for the frame that is staged next.
+    pub(super) fn bear(&mut self, born: &[(GroupId, bool)], now: Millis) {
+        self.changed.extend(born.iter().map(|(id, sealed)| (id.0, Group::new(now, *sealed))));
     }
 
     fn note(&mut self, index: &Index, id: u64, group: &Group) {
@@ -186,6 +191,11 @@ pub(super) fn step_of(before: &Envelope, change: &Change) -> Option<Step> {
 /// What a job's groups take in the frame of its end, at most, bytes.
 pub(super) fn room_of(state: &State, id: JobId, group: Option<u64>) -> usize {
     groups_of(&state.books.index, id, group).count().saturating_mul(CELL_ROOM)
+}
+
+/// What new groups take in their frame, at most, bytes.
+pub(super) fn room_of_born(born: &[(GroupId, bool)]) -> usize {
+    born.len().saturating_mul(CELL_ROOM)
 }
 
 /// Who waits for a job.

@@ -69,7 +69,6 @@ impl Core {
         let ended: Vec<(JobId, Ended)> = over.into_iter().map(|(id, removes)| (id, ended(removes))).collect();
         let entries: Vec<Entry> =
             ended.iter().map(|(id, ended)| Entry::new(id.0, &Record::Ended(ended.clone()))).collect();
-        let members = Members::of(&state.books.index);
         let n = self.fitting(&entries);
         let entries = entries.get(..n).unwrap_or_default();
         if entries.is_empty() {
@@ -77,6 +76,7 @@ impl Core {
             return Ok(Try::Done(0));
         }
         let ended = ended.get(..n).unwrap_or_default();
+        let members = Members::of(&state.books.index);
         let room = ended.iter().map(|(id, _)| groups::room_of(state, *id, members.group_of(*id))).sum::<usize>();
         if !self.make_room(state, entries_len(entries) + room, Class::Closing) {
             return Ok(Try::NoRoom(Class::Closing));

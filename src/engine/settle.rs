@@ -20,12 +20,11 @@ use super::Core;
 use super::books::Filed;
 use super::claim::Grant;
 use super::commit::Ticket;
-use super::enqueue::{NewJob, Prepared};
+use super::enqueue::NewJob;
 use super::groups::{self, step_of};
 use super::settings::Durability;
 use super::staging::{Entry, Try, entries_len};
 use super::state::State;
-use super::takeover;
 
 /// A cell set in the frame of an ack.
 #[derive(Clone)]
@@ -96,25 +95,15 @@ impl Core {
         entries.extend(cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))));
         let group = grant.envelope.group;
         loop {
-            self.look_at_holders(&mut jobs)?;
-            let bytes = entries_len(entries.iter().chain(jobs.iter().flat_map(Prepared::entries)));
-            let bytes = bytes + groups::room_of_new(&jobs);
-            self.check_frame(bytes)?;
+            let bytes = self.room_of_jobs(&mut jobs, &entries, 0)?;
             let answer = self.attempt(|state| {
                 if held(state, grant.id, grant.token).is_none() {
                     return Ok(Try::Done(Some(None)));
                 }
-                self.check_ties(state, &jobs, &[])?;
-                if takeover::must_look(state, &jobs) {
-                    return Ok(Try::Done(None));
-                }
-                let bytes = bytes + groups::room_of(state, grant.id, group);
-                if !jobs.is_empty()
-                    && let Some(later) = self.ids_run_short(state, jobs.len())
-                {
+                if let Some(later) = self.not_yet(state, &jobs, &[])? {
                     return Ok(later);
                 }
-                if !self.make_room(state, bytes, class) {
+                if !self.make_room(state, bytes + groups::room_of(state, grant.id, group), class) {
                     return Ok(Try::NoRoom(class));
                 }
                 let mut places: Vec<Place> = Vec::with_capacity(fixed);

@@ -8,16 +8,15 @@ use serde::Serialize;
 
 use crate::engine::Core;
 use crate::engine::commit::Ticket;
-use crate::engine::enqueue::{Enqueued, Prepared};
+use crate::engine::enqueue::{Beside, Enqueued, Prepared};
 use crate::engine::settings::Durability;
 use crate::engine::staging::{Try, entries_len};
-use crate::engine::takeover;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{GroupId, Millis};
 use crate::job::{Group, decode_group, namespace};
 use crate::log::Class;
 
-use super::{CELL_ROOM, OF_A_WAITING_JOB, read, room_of_new};
+use super::{CELL_ROOM, OF_A_WAITING_JOB, read};
 
 /// Ids of groups have so many bits: exact also in JSON.
 const ID_BITS: u32 = 53;
@@ -103,34 +102,11 @@ impl Core {
     pub(crate) fn accept_with_groups(
         &self,
         born: &[(GroupId, bool)],
-        mut jobs: Vec<Prepared>,
+        jobs: Vec<Prepared>,
         level: Durability,
     ) -> Result<(Vec<Enqueued>, Ticket)> {
-        loop {
-            self.look_at_holders(&mut jobs)?;
-            let entries = entries_len(jobs.iter().flat_map(Prepared::entries));
-            let bytes = entries + room_of_new(&jobs) + born.len() * CELL_ROOM;
-            self.check_frame(bytes)?;
-            let accepted = self.attempt(|state| {
-                self.check_ties(state, &jobs, born)?;
-                if takeover::must_look(state, &jobs) {
-                    return Ok(Try::Done(None));
-                }
-                if let Some(later) = self.ids_run_short(state, jobs.len()) {
-                    return Ok(later);
-                }
-                if !self.make_room(state, bytes, Class::Ordinary) {
-                    return Ok(Try::NoRoom(Class::Ordinary));
-                }
-                let now = self.clock.now_ms();
-                state.groups.changed.extend(born.iter().map(|(id, sealed)| (id.0, Group::new(now, *sealed))));
-                let (answers, end) = self.stage_new(state, std::mem::take(&mut jobs), &[], &mut Vec::new(), level)?;
-                Ok(Try::Done(Some((answers, Ticket { lsn: end, level }))))
-            })?;
-            if let Some(accepted) = accepted {
-                return Ok(accepted);
-            }
-        }
+        let accepted = self.accept_beside(jobs, &Beside { born, ..Beside::default() }, level)?;
+        accepted.ok_or_else(|| Error::invalid("nothing was compared and yet found changed; please report this"))
     }
 
     /// All members are named: it completes when none is pending.
