@@ -12,7 +12,7 @@ pub(crate) mod meters;
 use std::time::Duration;
 
 use crate::engine::{Core, Engine, UPKEEP_SLEEP_MAX};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
 /// Runs upkeep on a thread of its own, as long as the handle lives.
 pub(crate) fn start(engine: &Engine) -> Result<()> {
@@ -41,21 +41,29 @@ fn life(core: &Core) {
     }
 }
 
-/// One look at the clock; gives how long to sleep.
-pub(crate) fn step(core: &Core) -> Result<Duration> {
-    core.promote_due()?;
-    core.expire_leases()?;
-    core.call_overdue();
-    match core.release_callbacks() {
-        // They stay due, and are tried again at the next look.
-        Err(full) if full.kind() == ErrorKind::Full => {}
-        released => drop(released?),
-    }
-    core.forget_groups()?;
+/// What upkeep sees to, in this order.
+const TURNS: &[fn(&Core) -> Result<()>] = &[
+    |core| core.promote_due().map(drop),
+    |core| core.expire_leases().map(drop),
+    |core| {
+        core.call_overdue();
+        Ok(())
+    },
+    |core| core.release_callbacks().map(drop),
+    |core| core.forget_groups().map(drop),
     #[cfg(feature = "cron")]
-    core.turn_timed()?;
-    // A disk too full to write that something is gone must not keep the rest from its time.
-    let pruned = core.prune();
+    |core| core.turn_timed().map(drop),
+    |core| core.prune().map(drop),
+];
+
+/// One look at the clock; gives how long to sleep.
+///
+/// What finds the disk full keeps nobody else from his time: its own turn comes again, and a later one may free room.
+pub(crate) fn step(core: &Core) -> Result<Duration> {
+    let mut refused = Ok(());
+    for turn in TURNS {
+        refused = refused.and(turn(core));
+    }
     let rest = core.upkeep_rest();
-    pruned.map(|_| rest)
+    refused.map(|()| rest)
 }
