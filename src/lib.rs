@@ -144,6 +144,8 @@ pub mod _documentation {
     pub mod performance {}
     #[doc = include_str!("docs/telemetry.md")]
     pub mod telemetry {}
+    #[doc = include_str!("docs/coming_from.md")]
+    pub mod coming_from {}
     #[doc = include_str!("docs/format.md")]
     pub mod format {}
     #[doc = include_str!("docs/format_records.md")]

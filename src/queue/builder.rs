@@ -162,7 +162,7 @@ impl<On> JobBuilder<On> {
 
     /// Not started any more from this moment of the wall clock on, as a first attempt or a later one: a worker that
     /// reaches it then ends it as expired, which counts in [`Counts::expired`](crate::Counts::expired). One that runs
-    /// is not stopped. Default: [`Job::EXPIRES_IN`]. Must lie after [`run_at`](Self::run_at).
+    /// is not stopped. Jobs that may expire are claimed one by one. Default: [`Job::EXPIRES_IN`]. Must lie after [`run_at`](Self::run_at).
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires = Some(Expires::At(time));
         self

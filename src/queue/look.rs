@@ -184,7 +184,8 @@ impl Backlog {
     /// hand. What runs beyond a new limit goes on.
     ///
     /// Limits are the program's, like its handlers: state them after each open, before the workers start. What they
-    /// count lives in the log, so a crash leaves no slot taken and no bucket full that was empty. Errors: `Invalid`.
+    /// count lives in the log: a crash leaves no slot taken, and no bucket full that was empty (a power cut may give the
+    /// last moment's tokens back). Errors: `Invalid`.
     pub fn limit(&self, queue: &str, limits: Limits) -> Result<()> {
         check::name(NameOf::Queue, queue)?;
         limits.check()?;

@@ -60,7 +60,7 @@ impl Unique {
         Self::new(By::Args)
     }
 
-    /// Keeps others out until the job starts for the first time. Default: until it has ended or is dead.
+    /// Keeps others out until the job starts for the first time; such jobs are claimed one by one. Default: until it has ended or is dead.
     pub fn until_started(mut self) -> Self {
         (self.rule.until_started, self.rule.period) = (true, None);
         self

@@ -74,33 +74,8 @@ mod spans {
     use crate::error::ErrorKind;
     use crate::telemetry::{SYSTEM, traceparent};
 
-    /// `None`: what was asked for cannot be accepted.
-    pub(super) fn one(job: Option<&NewJob>) -> Span {
-        let span = info_span!(
-            target: "backlog",
-            "backlog.enqueue",
-            otel.name = Empty,
-            otel.kind = "producer",
-            otel.status_code = Empty,
-            error.type = Empty,
-            messaging.system = SYSTEM,
-            messaging.operation.name = "enqueue",
-            messaging.operation.type = "send",
-            messaging.destination.name = job.map(|job| &*job.queue),
-            messaging.message.id = Empty,
-            backlog.job.kind = job.map(|job| &*job.kind),
-            backlog.job.duplicate = Empty,
-            traceparent = job.and_then(|job| traceparent(&job.metadata)),
-        );
-        if let Some(job) = job
-            && !span.is_disabled()
-        {
-            span.record("otel.name", format!("enqueue {}", job.queue));
-        }
-        span
-    }
-
-    pub(super) fn many() -> Span {
+    /// What is not recorded is not told.
+    fn enqueue() -> Span {
         info_span!(
             target: "backlog",
             "backlog.enqueue",
@@ -111,8 +86,31 @@ mod spans {
             messaging.system = SYSTEM,
             messaging.operation.name = "enqueue",
             messaging.operation.type = "send",
+            messaging.destination.name = Empty,
+            messaging.message.id = Empty,
             messaging.batch.message_count = Empty,
+            backlog.job.kind = Empty,
+            backlog.job.duplicate = Empty,
+            traceparent = Empty,
         )
+    }
+
+    /// `None`: what was asked for cannot be accepted.
+    pub(super) fn one(job: Option<&NewJob>) -> Span {
+        let span = enqueue();
+        if let Some(job) = job
+            && !span.is_disabled()
+        {
+            span.record("otel.name", format!("enqueue {}", job.queue));
+            span.record("messaging.destination.name", &*job.queue);
+            span.record("backlog.job.kind", &*job.kind);
+            span.record("traceparent", traceparent(&job.metadata));
+        }
+        span
+    }
+
+    pub(super) fn many() -> Span {
+        enqueue()
     }
 
     pub(super) fn accepted(span: &Span, accepted: Enqueued) {

@@ -1,13 +1,13 @@
 //! What a pool shows of its runs.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::twin::Twin;
 use super::{Add, LONG, Other, workers};
 use crate::ids::JobId;
-use crate::worker::{Monitor, PoolStats};
+use crate::worker::{Monitor, PoolStats, Workers};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: [u64; 0] = [];
@@ -15,6 +15,22 @@ const NONE: [u64; 0] = [];
 /// Ids of the stuck runs.
 fn stuck(stats: &PoolStats) -> Vec<u64> {
     stats.stuck().map(|run| run.id.0).collect()
+}
+
+/// A pool whose runs say that they have begun, and then wait for a word each.
+fn held(store: &Arc<Twin>, threads: usize) -> (Workers, Receiver<()>, Sender<()>) {
+    let ((started, wait), (go, gone)) = (channel(), channel::<()>());
+    let gone = Mutex::new(gone);
+    let pool = workers(store)
+        .handle(move |_: Add, _| {
+            started.send(())?;
+            Ok(gone.lock().unwrap().recv()?)
+        })
+        .handle(|_: Other, _| Ok(()))
+        .concurrency(threads)
+        .start()
+        .unwrap();
+    (pool, wait, go)
 }
 
 /// Waits until nothing of the pool is left.
@@ -27,17 +43,7 @@ fn until_gone(monitor: &Monitor) {
 #[test]
 fn rule_13_a_run_past_its_timeout_is_shown_as_stuck_until_it_returns() {
     let store = Twin::new();
-    let ((started, wait), (go, gone)) = (channel(), channel::<()>());
-    let gone = Mutex::new(gone);
-    let pool = workers(&store)
-        .handle(move |_: Add, _| {
-            started.send(())?;
-            Ok(gone.lock().unwrap().recv()?)
-        })
-        .handle(|_: Other, _| Ok(()))
-        .concurrency(1)
-        .start()
-        .unwrap();
+    let (pool, wait, go) = held(&store, 1);
     let id = store.add_with("plus", r#"{"n":0}"#, |job| job.timeout_ms = Some(2_000));
     wait.recv().unwrap();
     store.advance(SECOND);
@@ -86,16 +92,7 @@ fn rule_13_an_async_run_that_blocks_past_its_timeout_is_stuck_too() {
 #[test]
 fn rule_13_a_run_whose_job_was_cancelled_is_shown_as_stuck_and_the_longest_run_first() {
     let store = Twin::new();
-    let ((started, wait), (go, gone)) = (channel(), channel::<()>());
-    let gone = Mutex::new(gone);
-    let pool = workers(&store)
-        .handle(move |_: Add, _| {
-            started.send(())?;
-            Ok(gone.lock().unwrap().recv()?)
-        })
-        .concurrency(2)
-        .start()
-        .unwrap();
+    let (pool, wait, go) = held(&store, 2);
     let first = store.add("add", r#"{"n":0}"#);
     wait.recv().unwrap();
     store.advance(SECOND);
@@ -115,16 +112,7 @@ fn rule_13_a_run_whose_job_was_cancelled_is_shown_as_stuck_and_the_longest_run_f
 #[test]
 fn a_run_that_ends_while_somebody_looks_is_not_shown_as_stuck() {
     let store = Twin::new();
-    let ((started, wait), (go, gone)) = (channel(), channel::<()>());
-    let gone = Mutex::new(gone);
-    let pool = workers(&store)
-        .handle(move |_: Add, _| {
-            started.send(())?;
-            Ok(gone.lock().unwrap().recv()?)
-        })
-        .concurrency(1)
-        .start()
-        .unwrap();
+    let (pool, wait, go) = held(&store, 1);
     let id = store.add("add", r#"{"n":0}"#);
     wait.recv().unwrap();
     let meanwhile = Arc::clone(&store);
@@ -139,16 +127,7 @@ fn a_run_that_ends_while_somebody_looks_is_not_shown_as_stuck() {
 #[test]
 fn a_monitor_shows_what_is_left_of_a_pool_that_was_stopped_and_then_that_it_is_gone() {
     let store = Twin::new();
-    let ((started, wait), (go, gone)) = (channel(), channel::<()>());
-    let gone = Mutex::new(gone);
-    let pool = workers(&store)
-        .handle(move |_: Add, _| {
-            started.send(())?;
-            Ok(gone.lock().unwrap().recv()?)
-        })
-        .concurrency(1)
-        .start()
-        .unwrap();
+    let (pool, wait, go) = held(&store, 1);
     let monitor = pool.monitor();
     let id = store.add("add", r#"{"n":0}"#);
     wait.recv().unwrap();
