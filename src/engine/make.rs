@@ -18,6 +18,8 @@ use super::Core;
 pub(crate) const GOAL: u64 = RESERVE + 1;
 /// After a failure the maker tries again this much later, or when space was freed.
 const RETRY: Duration = Duration::from_secs(1);
+/// What an open leaves to make waits this long, unless somebody needs it: the first jobs are to have the disk.
+const FIRST_TURN: Duration = Duration::from_millis(200);
 /// How long a closing record waits on a full disk for what compaction frees before it says so.
 const FREEING_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -125,6 +127,7 @@ impl Core {
 
     /// The maker's life.
     pub(crate) fn maker(&self) {
+        self.make.wait(self.make.heard(), Some(FIRST_TURN));
         loop {
             // Before looking whether to stop: the ring that says so is not to be missed.
             let heard = self.make.heard();

@@ -24,6 +24,7 @@ use super::commit::Desk;
 use super::compact::Compactor;
 use super::groups::{self, Groups, step_of};
 use super::history::History;
+use super::planner;
 use super::recover::{self, RecoveryReport};
 use super::settings::{Doors, Drive, IndexChoice, Settings};
 use super::settle::Change;
@@ -95,7 +96,8 @@ fn assemble(
     } else {
         books.totals.id_ceiling.max(1)
     };
-    let (log, stage, repaired) = survey.repair(Arc::clone(&doors.random), epoch)?;
+    let may_leave = planner::may_leave_tail(survey.segments(), books.ledger.bytes(), u64::from(identity.segment_bytes));
+    let (log, stage, repaired) = survey.repair(Arc::clone(&doors.random), epoch, may_leave)?;
     report.bytes_cut = repaired.bytes_cut;
     let paused = text_keys(&books.index, namespace::PAUSE);
     let paused_kinds = text_keys(&books.index, namespace::PAUSE_KIND);

@@ -234,12 +234,28 @@ fn is_worth_it_when_full(view: &View) -> bool {
     frees_well || garbage_behind || reserve_touched
 }
 
+/// Stops: crash after crash leaves a segment with little in it, faster than they are compacted.
+pub(crate) fn may_leave_tail(chain_segments: u64, live_bytes: u64, segment_bytes: u64) -> bool {
+    let files = chain_segments.saturating_add(1);
+    !more_than(files, segment_bytes, live_bytes, (2, 1), 3) || planted!(EveryTailIsLeft)
+}
+
+fn exceeds(view: &View, segments: u64, of_live: (u64, u64), slack_segments: u64) -> bool {
+    more_than(segments, view.segment_bytes, view.live_bytes, of_live, slack_segments)
+}
+
 /// Whether so many segments are more than (numerator / denominator) × live + slack.
-fn exceeds(view: &View, segments: u64, (numerator, denominator): (u64, u64), slack_segments: u64) -> bool {
-    let allowed = (view.live_bytes / denominator)
+fn more_than(
+    segments: u64,
+    segment_bytes: u64,
+    live_bytes: u64,
+    (numerator, denominator): (u64, u64),
+    slack_segments: u64,
+) -> bool {
+    let allowed = (live_bytes / denominator)
         .saturating_mul(numerator)
-        .saturating_add(view.segment_bytes.saturating_mul(slack_segments));
-    segments.saturating_mul(view.segment_bytes) > allowed
+        .saturating_add(segment_bytes.saturating_mul(slack_segments));
+    segments.saturating_mul(segment_bytes) > allowed
 }
 
 #[cfg(all(test, not(backlog_shuttle)))]

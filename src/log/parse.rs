@@ -247,7 +247,10 @@ impl fmt::Debug for RecordView<'_> {
     }
 }
 
+/// Where a frame's header names its own LSN, which is never zero.
+pub(super) const LSN_AT: usize = 16;
+
 /// Could a frame start here? For scans: cheap, and false on zeros and on what an earlier life of the file left.
 pub(super) fn carries_lsn(bytes: &[u8], lsn: Lsn) -> bool {
-    u64_at(bytes, 16) == Some(lsn.0)
+    u64_at(bytes, LSN_AT) == Some(lsn.0)
 }

@@ -1,13 +1,16 @@
 //! Makes the tail true before anything is served.
 //!
 //! 1. names: leftovers go, the directory is synced (a name that is only in the cache must not be built on);
-//! 2. bytes: L..V is written again in place, V to the end of the segment is zeroed, each file is synced once;
+//! 2. bytes: L..V is written again in place, each file is synced once. What is behind V must not come back: V to the end
+//!    of the segment is zeroed; or, which costs no writing, the log goes on in the next segment (the first frame seals this
+//!    one at V), where more segments are prepared than the reserve and much would have to be zeroed;
 //! 3. at least one prepared segment stands behind the tail, where the disk has room for it.
 //!
 //! After a clean close only the closed frame is written again, and nothing is zeroed.
 //!
 //! # Invariants
-//! * Afterwards everything below V is durable, and nothing behind V parses.
+//! * Afterwards everything below V is durable, and nothing behind V parses, or is ever written to or looked at again.
+//! * The reserve is left alone: on a full disk nothing could take its place (rule 10).
 //! * Idempotent: the bytes written are those that were read, or zeros behind V; a crash at any operation leaves a
 //!   directory in which the same survey is found.
 //!
@@ -27,9 +30,12 @@ use super::files::{again, open, remove, sync_data, sync_dir, write_zeros};
 use super::maker::Maker;
 use super::segment::{FOLDER, Geometry, TEMPORARY, path, spare_path};
 use super::sort::Sound;
-use super::stage::{Buffers, Shared, Stage};
+use super::stage::{Buffers, RESERVE, Shared, Stage};
 use super::survey::Survey;
 use super::window::PIECE;
+
+/// What is less than this part of a segment is zeroed: a segment left half empty costs more.
+const LEFT_PART: u64 = 8;
 
 /// What repair did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +47,24 @@ pub(crate) struct Repaired {
 }
 
 impl Survey {
-    /// Repairs the tail and opens the log for writing.
-    pub(crate) fn repair(mut self, random: Arc<dyn Random>, epoch: u64) -> Result<(Log, Stage, Repaired)> {
+    /// Repairs the tail and opens the log for writing. `may_leave`: there may be a segment more than there need be.
+    pub(crate) fn repair(
+        mut self,
+        random: Arc<dyn Random>,
+        epoch: u64,
+        may_leave: bool,
+    ) -> Result<(Log, Stage, Repaired)> {
         self.fault()?;
         let disk = Arc::clone(&self.disk);
         self.repair_names()?;
         let mut repaired = Repaired { bytes_cut: self.tail.remains.0 - self.tail.end.0, rewritten: 0 };
         let mut ready = Vec::new();
+        let leaves = may_leave && self.leaves_tail();
         if !self.is_fresh() {
             if let Some(seal_end) = self.tail.seal_end {
                 repaired.rewritten = self.rewrite_sealed(seal_end)?;
             }
-            let (file, rewritten) = self.repair_tail()?;
+            let (file, rewritten) = self.repair_tail(leaves)?;
             repaired.rewritten += rewritten;
             ready = self.ready(file)?;
             self.remove_trimmed()?;
@@ -81,7 +93,7 @@ impl Survey {
                 }
             }
         }
-        Ok((log, Stage::new(shared, geometry, end, seed), repaired))
+        Ok((log, Stage::new(shared, geometry, end, seed, leaves), repaired))
     }
 
     /// Leftovers go; what is left of names becomes durable.
@@ -139,13 +151,23 @@ impl Survey {
         Ok(seal_end.0 - from.0)
     }
 
-    fn repair_tail(&self) -> Result<(Arc<dyn DiskFile>, u64)> {
+    /// Whether the log goes on in the next segment. A segment must not begin with its seal: so not if there is no frame.
+    fn leaves_tail(&self) -> bool {
+        let (id, end) = (self.tail.segment, self.tail.end);
+        let behind = self.geometry.end(id).0.saturating_sub(end.0);
+        !self.tail.clean
+            && end > self.geometry.first_frame(id)
+            && behind > u64::from(self.geometry.segment_bytes()) / LEFT_PART
+            && self.prepared.len() as u64 > planted!(LeavingTakesReserve, 0, RESERVE)
+    }
+
+    fn repair_tail(&self, leaves: bool) -> Result<(Arc<dyn DiskFile>, u64)> {
         let (id, end) = (self.tail.segment, self.tail.end);
         let from = self.tail.vouched.max(self.geometry.first_frame(id)).min(end);
         let file = open(&*self.disk, &path(id), Access::ReadWrite)?;
         let mend = || {
             rewrite(&file, self.geometry, from, end)?;
-            if !self.tail.clean && !planted!(TailReusedInPlace) {
+            if !self.tail.clean && !leaves && !planted!(TailReusedInPlace) {
                 // Also where zeros are read: the page cache may show what the medium has not.
                 write_zeros(&file, self.geometry.offset(end), u64::from(self.geometry.segment_bytes()))?;
             }

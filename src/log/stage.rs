@@ -104,6 +104,8 @@ pub(crate) struct Stage {
     segment: SegmentId,
     seed: Seed,
     tail: Lsn,
+    /// Nothing but its seal goes into the current segment any more.
+    leaves: bool,
     /// The chunk that grows, if any.
     open: Option<Chunk>,
     /// Chunks that are complete: their segments are sealed.
@@ -111,8 +113,9 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(shared: Arc<Shared>, geometry: Geometry, tail: Lsn, seed: Seed) -> Self {
-        Self { shared, geometry, segment: geometry.segment_of(tail), seed, tail, open: None, full: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>, geometry: Geometry, tail: Lsn, seed: Seed, leaves: bool) -> Self {
+        let segment = geometry.segment_of(tail);
+        Self { shared, geometry, segment, seed, tail, leaves, open: None, full: Vec::new() }
     }
 
     /// Where the next frame starts.
@@ -150,6 +153,9 @@ impl Stage {
 
     /// What frames may still take of the current segment, bytes.
     pub(crate) fn rest(&self) -> u64 {
+        if self.leaves && !planted!(LeftTailWrittenOn) {
+            return 0;
+        }
         self.geometry.room(self.tail).saturating_sub(planted!(SealRoomForgotten, 0, SEAL_BYTES as u64))
     }
 
@@ -171,6 +177,7 @@ impl Stage {
         }
         self.segment = segment;
         self.seed = seed;
+        self.leaves = false;
         self.tail = self.geometry.first_frame(segment);
     }
 

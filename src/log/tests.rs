@@ -109,6 +109,13 @@ impl Rig {
         rig
     }
 
+    /// With the reserve prepared and no more, as a directory stands that came to rest.
+    fn at_rest() -> Self {
+        let rig = Self::new();
+        rig.prepare_ahead(RESERVE).unwrap();
+        rig
+    }
+
     fn on(sim: &SimDisk, story: &Rc<RefCell<Story>>) -> Result<Self> {
         let disk = door(sim);
         if Identity::read(&*disk)?.is_none() {
@@ -117,7 +124,7 @@ impl Rig {
         let survey = look(sim)?;
         let trimmed = survey.oldest().0 - 1;
         let epoch = story.borrow().next_number;
-        let (log, stage, repaired) = survey.repair(random(2 + epoch), epoch)?;
+        let (log, stage, repaired) = survey.repair(random(2 + epoch), epoch, true)?;
         let rig = Self { sim: sim.clone(), story: Rc::clone(story), log, stage, repaired, trimmed, epoch };
         // What was staged and never pushed is gone, and was never on the disk.
         let tail = rig.stage.tail();
@@ -132,7 +139,11 @@ impl Rig {
     }
 
     fn prepare(&self) -> Result<()> {
-        while self.log.ready_through().0 < self.log.segment_of(self.stage.tail()).0 + RESERVE + 1 {
+        self.prepare_ahead(RESERVE + 1)
+    }
+
+    fn prepare_ahead(&self, segments: u64) -> Result<()> {
+        while self.log.ready_through().0 < self.log.segment_of(self.stage.tail()).0 + segments {
             self.log.make_segment(self.epoch)?;
         }
         Ok(())

@@ -14,13 +14,16 @@ use crate::ids::{Lsn, SegmentId};
 
 use super::bytes::to_usize;
 use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, Seed};
-use super::parse::{self, Bad, Frame, Head};
+use super::parse::{self, Bad, Frame, Head, LSN_AT};
 use super::segment::Geometry;
 
 /// For reading on and on.
 pub(super) const PIECE: usize = 1 << 20;
 /// For a look at one frame.
 pub(super) const GLIMPSE: usize = 4 << 10;
+
+/// Zeros are passed over in strides of this many bytes.
+const PAGE: usize = 4 << 10;
 
 /// A frame, or why there is none.
 pub(super) type Parsed<'a> = Result<Frame<'a>, Bad>;
@@ -86,15 +89,17 @@ impl Window {
             if bytes.len() < FRAME_HEADER_BYTES {
                 return Ok(None);
             }
-            let positions = bytes.windows(FRAME_HEADER_BYTES).step_by(ALIGNMENT);
-            let mut passed = at;
-            for header in positions {
-                if parse::carries_lsn(header, passed) {
-                    return Ok(Some(passed));
+            let mut passed = 0;
+            while let Some(header) = bytes.get(passed..passed + FRAME_HEADER_BYTES) {
+                let lsn = Lsn(at.0 + passed as u64);
+                if parse::carries_lsn(header, lsn) {
+                    return Ok(Some(lsn));
                 }
-                passed = Lsn(passed.0 + ALIGNMENT as u64);
+                // Most of what is looked through was never written: zeros carry no LSN, and are told by the page.
+                let page = bytes.get(passed + LSN_AT..passed + LSN_AT + PAGE).filter(|_| passed.is_multiple_of(PAGE));
+                passed += if page == Some(&[0; PAGE]) { PAGE } else { ALIGNMENT };
             }
-            at = passed;
+            at = Lsn(at.0 + passed as u64);
         }
         Ok(None)
     }
@@ -120,14 +125,10 @@ impl Window {
     fn refill(&mut self, at: u64, n: usize) -> io::Result<()> {
         // What is held already of the wanted bytes moves to the front; only the rest is read.
         let passed = at.checked_sub(self.start).map_or(usize::MAX, to_usize);
-        if passed < self.buf.len() {
-            self.buf.drain(..passed);
-        } else {
-            self.buf.clear();
-        }
+        let have = self.buf.len().saturating_sub(passed);
+        self.buf.drain(..if have > 0 { passed } else { 0 });
         self.start = at;
         let room = to_usize(u64::from(self.geometry.segment_bytes()).saturating_sub(at));
-        let have = self.buf.len();
         self.buf.resize(n.max(self.piece).min(room).max(have), 0);
         let mut filled = have;
         while let Some(free) = self.buf.get_mut(filled..).filter(|free| !free.is_empty()) {

@@ -174,6 +174,12 @@ faults! {
         "log::tests::recover::frames_torn_behind_a_clean_close_are_never_revived";
     VouchInTheTailUnseen: "P8: a frame behind the torn part vouches for nothing",
         "log::tests::recover::a_torn_tail_is_cut_and_its_remains_never_join_later_frames";
+    LeavingTakesReserve: "rule 10: an open after a crash seals its tail though only the reserve is prepared",
+        "log::tests::recover::a_torn_tail_is_cut_and_its_remains_never_join_later_frames";
+    EveryTailIsLeft: "P10: crash after crash leaves a segment that is nearly empty",
+        "engine::tests::reopen::lives_that_do_next_to_nothing_leave_the_state_right_and_the_directory_flat_however_many_they_are";
+    LeftTailWrittenOn: "rule 4: a tail that is to be left, and is not zeroed, is written on",
+        "log::tests::recover::where_more_than_the_reserve_is_prepared_a_torn_tail_is_sealed_and_never_written_to_again";
     TailReusedInPlace: "rule 4: the tail is not zeroed before it is used again",
         "log::tests::recover::a_torn_tail_is_cut_and_its_remains_never_join_later_frames";
     TailNotRewritten: "rule 4: what only the page cache shows is not written again",

@@ -47,6 +47,8 @@ impl Lives {
         for _ in 0..self.rng.u32(..3) {
             self.act()?;
         }
+        // More than the reserve: a crash then leaves the tail as it is and goes on in the next segment.
+        while self.rng.u8(..4) > 0 && self.judged.engine().make_step()? {}
         for _ in 0..self.rng.u32(..COMPACT_STEPS) {
             self.judged.engine().compact_step()?;
         }

@@ -343,7 +343,7 @@ fn meddled() -> (Hook, Arc<Log>, Arc<parking_lot::Mutex<Stage>>) {
     let hook = Hook::default();
     let disk: Arc<dyn Disk> = Arc::new(Meddled { sim: SimDisk::new(), hook: Arc::clone(&hook) });
     let identity = Identity::create(&*disk, &*random(1), SEGMENT).unwrap();
-    let (log, stage, _) = Survey::look(&disk, &identity).unwrap().repair(random(2), 1).unwrap();
+    let (log, stage, _) = Survey::look(&disk, &identity).unwrap().repair(random(2), 1, true).unwrap();
     (hook, Arc::new(log), Arc::new(parking_lot::Mutex::new(stage)))
 }
 

@@ -224,10 +224,12 @@ fn repair_twice_is_the_same_as_once() {
             let image = sim.crash_image(sim.ops() - 3, mode);
             let once = Rig::on(&image, &Rc::new(RefCell::new(story.clone()))).unwrap();
             let (after_once, end) = (image.copy(), once.log.durable());
+            // What stands behind a tail that is left stands there still.
+            let remains = if once.stage.rest() == 0 { once.repaired.bytes_cut } else { 0 };
             let twice = once.reopen().unwrap();
             assert_eq!(twice.log.durable(), end, "seed={seed} {mode:?}");
             assert!(image.same_files(&after_once), "seed={seed} {mode:?}");
-            assert_eq!(twice.repaired.bytes_cut, 0);
+            assert_eq!(twice.repaired.bytes_cut, remains, "seed={seed} {mode:?}");
         }
     }
 }

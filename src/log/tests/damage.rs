@@ -25,7 +25,7 @@ fn long() -> Rig {
 fn open(sim: &SimDisk) -> Result<()> {
     let survey = look(sim)?;
     frames_of(&survey)?;
-    survey.repair(random(5), 1)?;
+    survey.repair(random(5), 1, true)?;
     Ok(())
 }
 
@@ -314,7 +314,7 @@ fn a_trimmed_segment_that_came_back_is_not_corruption() {
     let disk = door(&sim);
     let survey = Survey::look(&disk, &Identity::read(&*disk).unwrap().unwrap()).unwrap();
     assert_eq!(survey.walk(survey.start(), &mut |_| Ok(())).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(survey.repair(random(1), 1).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(survey.repair(random(1), 1, true).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Survey and repair in the states that a crash leaves around a rotation, a close, and a second life.
 
 use super::*;
+use crate::disk::Access;
 use crate::disk::simulated::{Call, CrashMode, Fault};
 
 fn path(id: u64) -> String {
@@ -175,7 +176,7 @@ fn a_closed_frame_that_vouches_for_less_than_everything_is_no_clean_close() {
 
 #[test]
 fn frames_torn_behind_a_clean_close_are_never_revived() {
-    let mut rig = Rig::ready();
+    let mut rig = Rig::at_rest();
     assert!(rig.append(200));
     rig.close().unwrap();
     let mut rig = rig.reopen().unwrap();
@@ -201,28 +202,58 @@ fn frames_torn_behind_a_clean_close_are_never_revived() {
     assert!(found.iter().all(|(_, _, number, _)| *number != lost.number), "a lost frame came back");
 }
 
-#[test]
-fn a_torn_tail_is_cut_and_its_remains_never_join_later_frames() {
-    let mut rig = Rig::ready();
+/// Twenty frames nobody waited for, the first of them torn. Gives the disk, where the tear is and where the last one ends.
+fn torn(rig: &mut Rig) -> (SimDisk, Lsn, Lsn) {
     assert!(rig.append(10));
     rig.commit().unwrap();
     let durable = rig.log.durable();
-    let staged: Vec<Lsn> = (0..20)
-        .map(|_| {
-            assert!(rig.append(100));
-            rig.stage.tail()
-        })
-        .collect();
+    (0..20).for_each(|_| assert!(rig.append(100)));
     rig.push().unwrap();
     let sim = rig.sim.copy();
     sim.overwrite(&path(1), durable.0 % u64::from(SEGMENT) + 8, &[0; 4]);
     let survey = look(&sim).unwrap();
     assert_eq!((survey.end(), survey.vouched()), (durable, durable));
+    (sim, durable, rig.stage.tail())
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_its_remains_never_join_later_frames() {
+    let mut rig = Rig::at_rest();
+    let (sim, durable, last) = torn(&mut rig);
     let mut again = Rig::on(&sim, &rig.story).unwrap();
-    assert_eq!(again.repaired.bytes_cut, staged.last().unwrap().0 - durable.0);
+    assert_eq!(again.repaired.bytes_cut, last.0 - durable.0);
     assert!(again.append(100));
     again.commit().unwrap();
+    assert_eq!(again.stage.prepared(), RESERVE, "it was not for the open to take");
     assert_eq!(look(&sim).unwrap().end(), again.stage.tail());
+    check_prefix(&again.told(), &look(&sim).unwrap(), again.log.durable()).unwrap();
+}
+
+#[test]
+fn where_more_than_the_reserve_is_prepared_a_torn_tail_is_sealed_and_never_written_to_again() {
+    let mut rig = Rig::ready();
+    let (sim, durable, last) = torn(&mut rig);
+    let behind = |sim: &SimDisk| {
+        let mut bytes = vec![0; (last.0 - durable.0) as usize];
+        let file = door(sim).open(&path(1), Access::Read).unwrap();
+        file.read_exact_at(&mut bytes, rig.log.geometry.offset(durable)).unwrap();
+        bytes.split_off(frame_len([].into_iter()))
+    };
+    let remains = behind(&sim);
+    let mut again = Rig::on(&sim, &rig.story).unwrap();
+    let (from, acknowledged) = (sim.ops(), again.log.durable());
+    assert!(again.append(100));
+    again.commit().unwrap();
+    assert_eq!((again.log.segment_of(again.stage.tail()), again.stage.prepared()), (SegmentId(2), RESERVE));
+    assert_eq!(behind(&sim), remains, "sound frames of the dead process stand there still");
+    for cut in from..=sim.ops() {
+        for mode in super::crash::modes(8) {
+            let image = sim.crash_image(cut, mode);
+            super::crash::found(&image, &again.told(), acknowledged)
+                .and_then(|_| super::crash::goes_on(&image, &again.told()))
+                .unwrap_or_else(|why| panic!("cut={cut} mode={mode:?}: {why}"));
+        }
+    }
     check_prefix(&again.told(), &look(&sim).unwrap(), again.log.durable()).unwrap();
 }
 
