@@ -16,6 +16,7 @@ pub mod everywhere;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod oracle;
+mod passing;
 
 pub use crate::clock::{Clock, ManualClock};
 pub use crate::disk::simulated::{Call, CrashMode, Fault, Replayer, SimDisk, TraceOp};

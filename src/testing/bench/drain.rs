@@ -1,18 +1,16 @@
 //! Runs what is due on the test's own thread, and says what ran.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::Bench;
 use super::journal::{DrainedRun, Journal, RunEnd};
 use crate::error::Result;
 use crate::queue::Job;
+use crate::testing::passing::time_passes;
 use crate::worker::WorkersBuilder;
 
 /// A drain that runs more is taken to run for ever.
 const RUNS_MAX: usize = 10_000;
-/// Nobody waits longer for the turn of a job that ran when the process died.
-const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 
 /// What a [drain](Bench::drain) ran, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,15 +114,7 @@ impl Bench {
     /// As [`drain`](Self::drain).
     pub fn drain_all(&self, workers: WorkersBuilder) -> Result<Drained> {
         self.backlog.serve()?;
-        let mut waited = None;
-        self.drain_while(workers, &mut |ran| {
-            // Some may be held back for a suspect that these workers do not ask for.
-            let held_back = self.backlog.recovery_report().suspects > 0 && waited.replace(ran) != Some(ran);
-            let wait = self.backlog.next_due().or(held_back.then_some(HELD_BACK_MAX));
-            self.clock.advance(wait.unwrap_or_default());
-            self.backlog.serve()?;
-            Ok(wait.is_some())
-        })
+        self.drain_while(workers, &mut time_passes(&self.backlog, &self.clock))
     }
 
     fn drain_while(&self, workers: WorkersBuilder, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<Drained> {

@@ -17,13 +17,12 @@ use crate::disk::simulated::{Burnt, CrashMode, Died, Moment, MomentKind, SimDisk
 use crate::error::{Error, Result};
 use crate::queue::{Backlog, Options};
 use crate::random::SeededRandom;
+use crate::testing::passing::time_passes;
 use crate::worker::{Failure, WorkersBuilder};
 
 const START_MS: u64 = 1_700_000_000_000;
 /// A scenario that runs more jobs in one go is taken to run for ever.
 const RUNS_MAX: u64 = 10_000;
-/// Nobody waits longer for the turn of a job that ran when the process died.
-const HELD_BACK_MAX: Duration = Duration::from_secs(60);
 /// After this long a committer has synced what nobody waits for.
 const LAZY: Duration = Duration::from_secs(1);
 
@@ -133,17 +132,12 @@ impl Scenario {
     /// As [`WorkersBuilder::start`], and `Invalid`: no life is under way, or the jobs never end.
     pub fn drain(&self, workers: WorkersBuilder) -> Result<u64> {
         let backlog = self.backlog()?;
-        let mut waited = None;
+        let mut passing = time_passes(&backlog, &self.clock);
         let drained = workers.drain(&mut |ran| {
             if ran > RUNS_MAX {
                 return Err(Error::invalid(format!("runs={ran} and jobs are still due; does one come back for ever?")));
             }
-            // Some may be held back for a suspect that these workers do not ask for.
-            let held_back = backlog.recovery_report().suspects > 0 && waited.replace(ran) != Some(ran);
-            let wait = backlog.next_due().or(held_back.then_some(HELD_BACK_MAX));
-            self.clock.advance(wait.unwrap_or_default());
-            backlog.serve()?;
-            Ok(wait.is_some())
+            passing(ran)
         });
         // A pool takes what a handler throws, a crash too, for a failed attempt.
         self.over_disk().must_live();
