@@ -124,8 +124,8 @@ pub use queue::{
     LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
 };
 pub use worker::{
-    BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress, Retry, Run,
-    RunningJob, Stopped, Workers, WorkersBuilder,
+    Alarm, Alert, BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress,
+    Retry, Run, RunningJob, Stopped, Workers, WorkersBuilder,
 };
 
 #[cfg(all(test, backlog_shuttle))]

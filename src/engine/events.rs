@@ -76,6 +76,15 @@ pub enum What {
     KindResumed,
 }
 
+/// What came of waiting for an event.
+pub(crate) enum Heard {
+    Event(Event),
+    /// Time is up.
+    Nothing,
+    /// There will be none, or nobody wants to hear it.
+    End,
+}
+
 /// Events as they come; made by [`Backlog::events`](crate::Backlog::events). Ends when the backlog is closed or its disk
 /// fails. Dropping it ends the listening.
 pub struct Events {
@@ -99,11 +108,19 @@ impl Events {
         self.from.try_recv().ok()
     }
 
-    /// The next event; waits for it until `stop` is dropped.
-    pub(crate) fn recv_unless(&self, stop: &Receiver<()>) -> Option<Event> {
-        select! {
-            recv(self.from) -> event => event.ok(),
-            recv(stop) -> _ => None,
+    /// The next event; waits for it until `stop` is dropped, and at most this long.
+    pub(crate) fn recv_unless(&self, stop: &Receiver<()>, at_most: Option<Duration>) -> Heard {
+        let heard = |event: std::result::Result<Event, _>| event.map_or(Heard::End, Heard::Event);
+        match at_most {
+            None => select! {
+                recv(self.from) -> event => heard(event),
+                recv(stop) -> _ => Heard::End,
+            },
+            Some(wait) => select! {
+                recv(self.from) -> event => heard(event),
+                recv(stop) -> _ => Heard::End,
+                default(wait) => Heard::Nothing,
+            },
         }
     }
 

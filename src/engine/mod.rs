@@ -21,7 +21,6 @@
 //!
 //! Never here: typed jobs, handlers, threads of workers.
 
-#[cfg(feature = "metrics")]
 mod ages;
 mod bell;
 mod books;
@@ -93,6 +92,7 @@ pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
 pub(crate) use enqueue::{NewJob, UniqueRule};
+pub(crate) use events::Heard;
 pub use events::{Event, Events, What};
 pub(crate) use groups::Ties;
 pub use groups::{GroupSealed, GroupStatus, OnParentFailure};

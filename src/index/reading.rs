@@ -172,7 +172,6 @@ impl Index {
     }
 
     /// The first ready job of each priority of a lane, best priority first, and where its record lies.
-    #[cfg(feature = "metrics")]
     pub(crate) fn ready_heads(&self, lane: LaneId) -> impl Iterator<Item = (JobId, Place)> {
         let mut from = Some(0);
         std::iter::from_fn(move || {

@@ -1,7 +1,8 @@
 //! The verbs that look at jobs, and those that change one from outside.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
@@ -35,6 +36,13 @@ impl Backlog {
     /// How many jobs stand in each state, by queue, and how many ever came and went. Costs no disk access.
     pub fn counts(&self) -> Counts {
         self.shared.engine.counts()
+    }
+
+    /// For each queue how long its oldest ready job has been ready; zero: none is. Of several priorities (and limit keys)
+    /// the job next in line of each is looked at, 256 at most in all. Reads their records; what cannot be read just now
+    /// is passed over.
+    pub fn oldest_ready(&self) -> BTreeMap<String, Duration> {
+        self.shared.engine.ready_ages()
     }
 
     /// Live jobs in the order of their ids, one page of them. Reads each job that is in the state asked for, until the page

@@ -48,6 +48,8 @@ pub(crate) trait JobStore: Send + Sync {
     fn forget_watch(&self, grant: &Grant, deadline: Option<Duration>, watch: &Arc<Watch>);
     /// What happens from now on; at most so many events wait.
     fn events(&self, buffered: usize) -> Events;
+    /// For how long a queue's oldest ready job has been ready. `None`: there is no such queue.
+    fn ready_age(&self, queue: &str) -> Option<Duration>;
     /// Parked jobs whose kind fits come back.
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64>;
     /// The clock runs are measured by.
@@ -133,6 +135,10 @@ impl JobStore for EngineStore {
 
     fn events(&self, buffered: usize) -> Events {
         self.engine.events(buffered)
+    }
+
+    fn ready_age(&self, queue: &str) -> Option<Duration> {
+        self.engine.ready_age(queue)
     }
 
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::alarms::{Alarm, Alert};
 use super::context::Context;
 use super::failure::{Failure, Retry};
 use super::handlers::{self, Handler, Handlers};
@@ -303,6 +304,27 @@ impl WorkersBuilder {
         self
     }
 
+    /// Calls this when something goes wrong for too long or too often: once when it begins, and again only after it was over
+    /// in between. On the thread of the hooks ([`on`](Self::on)), while the pool runs.
+    ///
+    /// ```
+    /// # use backlog::{Alarm, Alert, Backlog};
+    /// # use std::time::Duration;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let backlog = Backlog::open(dir.path().join("jobs"))?;
+    /// fn page(alert: &Alert) { eprintln!("{alert:?}") }
+    /// let builder = backlog.workers()
+    ///     .alarm(Alarm::oldest_ready("mail", Duration::from_secs(300)), page)
+    ///     .alarm(Alarm::failures(100, Duration::from_secs(60)), page)
+    ///     .alarm(Alarm::deaths(1, Duration::from_secs(3600)), page);
+    /// # let _ = builder;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn alarm(mut self, alarm: Alarm, tell: impl Fn(&Alert) + Send + 'static) -> Self {
+        self.hooks.arm(alarm, tell);
+        self
+    }
+
     /// The queues to claim from, in strict order: the second only when the first has nothing ready. Default: every
     /// queue, by name.
     pub fn queues<Q: Into<String>>(mut self, names: impl IntoIterator<Item = Q>) -> Self {
@@ -355,7 +377,7 @@ impl WorkersBuilder {
         let (home, grace, store) = (self.home.clone(), self.grace, Arc::clone(&self.store));
         let (pool, periodic, hooks) = self.into_pool()?;
         let pool = Arc::new(pool);
-        let hooks = hooks.listen(&*store).map(Listener::start).transpose()?;
+        let hooks = hooks.listen(&store).map(Listener::start).transpose()?;
         let threads = pool.start(threads)?;
         Ok(Workers::new(pool, threads, hooks, home, grace, periodic))
     }
@@ -366,9 +388,9 @@ impl WorkersBuilder {
     pub(crate) fn drain(self, rest: &mut dyn FnMut(u64) -> Result<bool>) -> Result<u64> {
         let store = Arc::clone(&self.store);
         let (pool, _periodic, hooks) = self.into_pool()?;
-        let hooks = hooks.listen(&*store);
+        let hooks = hooks.listen(&store);
         let drained = pool.drain(rest);
-        if let Some(hooks) = hooks {
+        if let Some(mut hooks) = hooks {
             hooks.call_pending();
         }
         drained

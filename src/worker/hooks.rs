@@ -1,4 +1,4 @@
-//! What a program wants to hear of: its functions, called for every event on a thread of their own.
+//! What a program wants to hear of: its functions, called for every event on a thread of their own, and its alarms.
 //!
 //! # Invariants
 //! * No hook runs on a thread of the pool, so a slow one holds up no job; its panic ends nothing.
@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::alarms::{Alarm, Alert, Armed};
 use super::handlers::panicked;
-use crate::engine::{Event, Events};
+use crate::engine::{Event, Events, Heard};
 use crate::error::{Error, Result};
 use crate::queue::seam::JobStore;
 use crate::sync::Builder;
@@ -23,45 +24,76 @@ pub(super) const BUFFERED: usize = 16_384;
 
 type Hook = Box<dyn Fn(&Event) + Send>;
 
-/// The hooks of a pool to be.
+/// The hooks and alarms of a pool to be.
 #[derive(Default)]
-pub(super) struct Hooks(Vec<Hook>);
+pub(super) struct Hooks {
+    hooks: Vec<Hook>,
+    alarms: Vec<Armed>,
+}
 
 impl Hooks {
     pub(super) fn add(&mut self, hook: impl Fn(&Event) + Send + 'static) {
-        self.0.push(Box::new(hook));
+        self.hooks.push(Box::new(hook));
+    }
+
+    pub(super) fn arm(&mut self, alarm: Alarm, tell: impl Fn(&Alert) + Send + 'static) {
+        self.alarms.push(Armed::new(alarm, tell));
     }
 
     /// Listens from now on; nobody does if there are none.
-    pub(super) fn listen(self, store: &dyn JobStore) -> Option<Listener> {
-        (!self.0.is_empty()).then(|| Listener { events: Arc::new(store.events(BUFFERED)), hooks: self })
+    pub(super) fn listen(self, store: &Arc<dyn JobStore>) -> Option<Listener> {
+        let wanted = !self.hooks.is_empty() || !self.alarms.is_empty();
+        wanted.then(|| Listener { events: Arc::new(store.events(BUFFERED)), store: Arc::clone(store), hooks: self })
     }
 }
 
 /// Hooks that listen.
 pub(super) struct Listener {
     events: Arc<Events>,
+    store: Arc<dyn JobStore>,
     hooks: Hooks,
 }
 
+/// The program's code: its panic ends nothing here.
+fn guarded(call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        drop(panicked(panic));
+    }
+}
+
 impl Listener {
-    fn call(&self, event: &Event) {
-        for hook in &self.hooks.0 {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(event))) {
-                drop(panicked(panic));
+    fn call(&mut self, event: &Event) {
+        for hook in &self.hooks.hooks {
+            guarded(|| hook(event));
+        }
+        for alarm in &mut self.hooks.alarms {
+            if let Some(alert) = alarm.hear(event) {
+                guarded(|| alarm.tell(&alert));
             }
         }
     }
 
-    /// Calls the hooks for what has been told.
-    pub(super) fn call_pending(&self) {
+    /// Looks where time alone raises an alarm. Gives how long until the next look.
+    fn look(&mut self) -> Option<Duration> {
+        for alarm in &mut self.hooks.alarms {
+            if let Some(alert) = alarm.look(&*self.store) {
+                guarded(|| alarm.tell(&alert));
+            }
+        }
+        let next = self.hooks.alarms.iter().filter_map(Armed::next_look).min()?;
+        Some(next.saturating_sub(self.store.clock().monotonic()))
+    }
+
+    /// Calls the hooks for what has been told, and looks at the time.
+    pub(super) fn call_pending(&mut self) {
         while let Some(event) = self.events.try_recv() {
             self.call(&event);
         }
+        self.look();
     }
 
     /// Calls them on a thread of their own until it is told to stop.
-    pub(super) fn start(self) -> Result<Running> {
+    pub(super) fn start(mut self) -> Result<Running> {
         let (stop, told) = bounded::<()>(0);
         let (say, done) = bounded::<()>(0);
         let events = Arc::clone(&self.events);
@@ -74,9 +106,14 @@ impl Listener {
         Ok(Running { stop, done, events })
     }
 
-    fn live(&self, told: &Receiver<()>) {
-        while let Some(event) = self.events.recv_unless(told) {
-            self.call(&event);
+    fn live(&mut self, told: &Receiver<()>) {
+        loop {
+            let wait = self.look();
+            match self.events.recv_unless(told, wait) {
+                Heard::Event(event) => self.call(&event),
+                Heard::Nothing => {}
+                Heard::End => break,
+            }
         }
         self.call_pending();
     }

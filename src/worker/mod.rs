@@ -11,6 +11,7 @@
 //!
 //! Never here: what a job may become, when it is durable.
 
+mod alarms;
 #[cfg(feature = "testing")]
 mod alone;
 mod builder;
@@ -34,6 +35,7 @@ mod tests;
 mod watch;
 mod workers;
 
+pub use alarms::{Alarm, Alert};
 #[cfg(feature = "testing")]
 pub(crate) use alone::run_alone;
 pub use builder::WorkersBuilder;

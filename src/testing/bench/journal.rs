@@ -190,6 +190,10 @@ impl JobStore for Journal {
         self.store.events(buffered)
     }
 
+    fn ready_age(&self, queue: &str) -> Option<Duration> {
+        self.store.ready_age(queue)
+    }
+
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {
         self.store.unpark(fits)
     }

@@ -1,5 +1,6 @@
 //! Promises of the pool, over a store in memory.
 
+mod alarms;
 mod asynchronous;
 mod cancelled;
 mod ending;

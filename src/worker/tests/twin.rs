@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) full: bool,
     /// How many more failures do not fit the disk.
     pub(super) failures_refused: usize,
+    /// For how long a job of any queue has been ready.
+    pub(super) ready_for: Option<Duration>,
     /// How often somebody has gone to sleep for want of work.
     pub(super) asleep: usize,
     staged: u64,
@@ -265,6 +267,10 @@ impl JobStore for Twin {
 
     fn events(&self, buffered: usize) -> Events {
         self.stream.listen(buffered)
+    }
+
+    fn ready_age(&self, _: &str) -> Option<Duration> {
+        self.held.lock().ready_for
     }
 
     fn unpark(&self, fits: &dyn Fn(&str) -> bool) -> Result<u64> {
