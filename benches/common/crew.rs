@@ -84,6 +84,40 @@ pub(crate) fn run(backlog: &Backlog, jobs: usize, ending: Ending) -> Outcome<Dur
     Ok(started.elapsed())
 }
 
+/// How long as many threads take for `jobs` ready jobs that claim and ack by hand, many at a time: what a pool adds its
+/// handlers to.
+pub(crate) fn drain_by_hand(backlog: &Backlog, jobs: usize) -> Outcome<Duration> {
+    const AT_A_TIME: usize = 256;
+    let expected = backlog.counts().completed + jobs as u64;
+    let queue = backlog.queue("default");
+    let work = || -> Outcome<()> {
+        loop {
+            let leases = queue.claim_many(AT_A_TIME)?;
+            if leases.is_empty() {
+                return Ok(());
+            }
+            for lease in leases {
+                std::hint::black_box(lease.args::<Work>()?);
+                // Nobody waits for the single end: the next verb that is on disk says so of all before it.
+                drop(lease.ack_async());
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism()?.get();
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let crew: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        crew.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
+    })?;
+    backlog.resume("default")?;
+    let took = started.elapsed();
+    let ended = backlog.counts().completed;
+    if ended < expected {
+        return Err(format!("ended={ended}, expected {expected}").into());
+    }
+    Ok(took)
+}
+
 /// How long it takes to enqueue `jobs` jobs in batches while workers run them.
 pub(crate) fn cycle(backlog: &Backlog, works: &[Work], jobs: usize) -> Outcome<Duration> {
     let started = Instant::now();

@@ -12,7 +12,7 @@ mod spell;
 
 use std::error::Error;
 
-pub(crate) use crew::{Ending, cycle, drain, due, due_latenesses, run, start_latencies};
+pub(crate) use crew::{Ending, cycle, drain, drain_by_hand, due, due_latenesses, run, start_latencies};
 pub(crate) use floor::{Floor, fresh_batches_rate};
 pub(crate) use jobs::{BATCH, JOB_BYTES, Work, fill, fill_with, raw, works};
 pub(crate) use spell::{enqueue_batch_rate, enqueue_rate, enqueue_raw_batch_rate, median, percentile};

@@ -50,6 +50,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     rate("enqueue_batch_1000", BATCH, "one thread, batches of 1,000, JSON made inside"),
     rate("enqueue_batch_1000_raw", BATCH, "the same, args given as bytes"),
     rate("claim_ack", BATCH, "worker pool, handler does nothing, to the last ack on disk"),
+    rate("claim_ack_by_hand", BATCH, "the same without a pool: threads that claim 256 at a time and ack each"),
     rate("cycle", BATCH, "batches enqueued while workers run them, to the last ack on disk"),
     rate("due_rate", BATCH, "scheduled jobs due at once, run, to the last ack on disk"),
     bare("start_latency_p50", Unit::Ms, "call of enqueue to start of the handler, nothing else going on"),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use backlog::Backlog;
 
 use crate::common::{
-    BATCH, Floor, JOB_BYTES, Outcome, Work, cycle, drain, due, due_latenesses, enqueue_batch_rate, enqueue_rate,
-    enqueue_raw_batch_rate, fill, fresh_batches_rate, percentile, raw, start_latencies, works,
+    BATCH, Floor, JOB_BYTES, Outcome, Work, cycle, drain, drain_by_hand, due, due_latenesses, enqueue_batch_rate,
+    enqueue_rate, enqueue_raw_batch_rate, fill, fresh_batches_rate, percentile, raw, start_latencies, works,
 };
 use crate::figures::Figures;
 use crate::place::{Place, bytes_at_rest};
@@ -94,6 +94,10 @@ impl Bench {
         fill(&self.worked, &self.works, self.jobs)?;
         self.rest()?;
         figures.add("claim_ack", self.rate(drain(&self.worked, self.jobs)?));
+        self.rest()?;
+        fill(&self.worked, &self.works, self.jobs)?;
+        self.rest()?;
+        figures.add("claim_ack_by_hand", self.rate(drain_by_hand(&self.worked, self.jobs)?));
         self.rest()?;
         figures.add("cycle", self.rate(cycle(&self.worked, &self.works, self.jobs)?));
         self.rest()?;
