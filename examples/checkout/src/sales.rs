@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backlog::JobId;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// What became of a sale.
 #[derive(Serialize, Deserialize, Clone)]
@@ -27,7 +28,10 @@ struct Line {
     came: Came,
 }
 
-pub(crate) struct Sales(Mutex<Store>);
+pub(crate) struct Sales {
+    store: Mutex<Store>,
+    news: watch::Sender<()>,
+}
 
 struct Store {
     file: File,
@@ -44,7 +48,7 @@ impl Sales {
         }
         let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         let came = lines.map(|line| (line.sale, line.came)).collect();
-        Ok(Self(Mutex::new(Store { file, came })))
+        Ok(Self { store: Mutex::new(Store { file, came }), news: watch::Sender::default() })
     }
 
     /// Keeps it; on disk when this is done. Waits on a thread of its own: those of the runtime serve customers.
@@ -60,7 +64,19 @@ impl Sales {
         store.file.write_all(&line)?;
         store.file.sync_data()?;
         store.came.insert(sale, came);
+        drop(store);
+        self.tell();
         Ok(())
+    }
+
+    /// Something may have changed: whoever listens looks again.
+    pub(crate) fn tell(&self) {
+        self.news.send_replace(());
+    }
+
+    /// Hears of what changes from now on.
+    pub(crate) fn listen(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     pub(crate) fn came(&self, sale: JobId) -> Option<Came> {
@@ -69,6 +85,6 @@ impl Sales {
 
     fn lock(&self) -> MutexGuard<'_, Store> {
         // Nothing is half changed by a thread that panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

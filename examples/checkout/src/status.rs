@@ -80,20 +80,23 @@ fn of_job(job: &JobInfo) -> (State, Option<String>) {
     (state, job.reason.clone().or(last))
 }
 
-/// How often a look is taken for somebody who listens.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// A look is taken at every news, and after this much silence: the shop may be closing.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How a sale stands, each time that changes, until it is settled. Ends early if the sale cannot be looked at any more.
 pub(crate) fn changes(look: Look, sale: JobId) -> impl Stream<Item = Seen> {
-    stream::unfold(Some((look, None::<Seen>)), move |state| async move {
-        let (look, last) = state?;
+    let news = look.sales.listen();
+    stream::unfold(Some((look, news, None::<Seen>)), move |state| async move {
+        let (look, mut news, last) = state?;
         loop {
+            news.mark_unchanged();
             let seen = look.at(sale).ok()??;
             if last.as_ref() != Some(&seen) {
                 let goes_on = !seen.settled;
-                return Some((seen.clone(), goes_on.then_some((look, Some(seen)))));
+                return Some((seen.clone(), goes_on.then_some((look, news, Some(seen)))));
             }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            // An error: silence was all there was, or the shop is gone, which the look tells.
+            let _ = tokio::time::timeout(SILENCE, news.changed()).await;
         }
     })
 }

@@ -72,9 +72,11 @@ struct Outside {
 
 /// The pool, to be started inside the runtime.
 pub(crate) fn workers(backlog: &Backlog, provider: SocketAddr, sales: Arc<Sales>) -> WorkersBuilder {
+    let listeners = Arc::clone(&sales);
     backlog
         .workers()
         .with_state(Outside { provider, sales })
+        .on(move |_| listeners.tell())
         .handle_async(charge)
         .handle_async(send_receipt)
         .retry(|failure, _cx| failure.downcast_ref::<Declined>().map(|_| Retry::Bury))
