@@ -88,6 +88,7 @@ pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod ids;
+pub(crate) mod keys;
 pub mod limits;
 pub(crate) mod random;
 pub(crate) mod sync;
@@ -117,6 +118,8 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, Ending, ErrorCause};
+#[cfg(feature = "encrypt")]
+pub use keys::KeyRing;
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{

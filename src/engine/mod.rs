@@ -54,6 +54,7 @@ mod results;
 mod retention;
 mod room;
 mod salvage;
+mod sealed;
 mod services;
 mod settings;
 mod settle;

@@ -23,7 +23,6 @@ use super::workers::{OnPoison, Periodic, Workers};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::namespace;
 use crate::queue::seam::JobStore;
 use crate::queue::{Backlog, Job, NameOf, check_name};
 
@@ -38,7 +37,7 @@ impl Backlog {
     /// # Errors
     /// `Corrupt`: what it said does not read back. `Poisoned`, `Closed`.
     pub fn progress(&self, id: JobId) -> Result<Option<Progress>> {
-        let cell = self.as_store().noted(namespace::PROGRESS, &id.0.to_be_bytes())?;
+        let cell = self.as_store().progress(id)?;
         Ok(cell.as_deref().and_then(Progress::from_cell))
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::engine::{CellSet, Durability, Events, Grant, Settle, Stream, Ticket, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, Token};
-use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, next};
+use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, namespace, next};
 use crate::limits::Scaled;
 use crate::queue::seam::JobStore;
 
@@ -187,7 +187,7 @@ impl JobStore for Twin {
                 *job = envelope.clone();
                 let attempt = envelope.attempts + 1;
                 let idempotency_key = format!("twin-{id}");
-                grants.push(Grant { id: JobId(id), token, attempt, envelope, args: args.clone(), idempotency_key });
+                grants.push(Grant { id: JobId(id), token, attempt, envelope, args: args.clone(), opened: None, idempotency_key });
             }
             Ok(grants)
         })
@@ -225,8 +225,12 @@ impl JobStore for Twin {
         })
     }
 
-    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn noted(&self, _grant: &Grant, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.held.lock().cells.get(&(namespace, key.to_vec())).cloned())
+    }
+
+    fn progress(&self, id: JobId) -> Result<Option<Vec<u8>>> {
+        Ok(self.held.lock().cells.get(&(namespace::PROGRESS, id.0.to_be_bytes().to_vec())).cloned())
     }
 
     fn wait_for_work(&self, _queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {
