@@ -198,9 +198,9 @@ impl Core {
         if value.first() != Some(&SEALED_RESULT) {
             return Ok(value);
         }
-        let opened = result_parts(&value).ok_or(Unopened::Malformed).and_then(|(kind, sealed)| {
-            self.keys().open(&Bound { kind, id, field: Field::Result }, sealed)
-        });
+        let opened = result_parts(&value)
+            .ok_or(Unopened::Malformed)
+            .and_then(|(kind, sealed)| self.keys().open(&Bound { kind, id, field: Field::Result }, sealed));
         opened.map_err(|why| format!("the result of job {id} cannot be opened: {why}"))
     }
 

@@ -83,7 +83,9 @@ impl Context {
 
     fn step_done<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
         check_name(NameOf::Step, name)?;
-        let Some(json) = self.store().noted(self.grant(), namespace::STEP, &self.key_of(name))? else { return Ok(None) };
+        let Some(json) = self.store().noted(self.grant(), namespace::STEP, &self.key_of(name))? else {
+            return Ok(None);
+        };
         let read = serde_json::from_slice(&json);
         Ok(Some(read.map_err(|e| {
             let (line, column) = (e.line(), e.column());

@@ -157,7 +157,7 @@ fn event(how: Settle, grant: &Grant, now: Millis) -> Event {
         Settle::Release | Settle::Cancel => Event::Release { now },
         Settle::Snooze(delay) => Event::Snooze { until: now.after(delay), now },
         Settle::Bury(reason) => Event::Bury { reason, now },
-        Settle::Park(reason) => Event::Park { reason, now },
+        Settle::Park(reason) | Settle::SetAside(reason) => Event::Park { reason, now },
     }
 }
 
@@ -187,7 +187,15 @@ impl JobStore for Twin {
                 *job = envelope.clone();
                 let attempt = envelope.attempts + 1;
                 let idempotency_key = format!("twin-{id}");
-                grants.push(Grant { id: JobId(id), token, attempt, envelope, args: args.clone(), opened: None, idempotency_key });
+                grants.push(Grant {
+                    id: JobId(id),
+                    token,
+                    attempt,
+                    envelope,
+                    args: args.clone(),
+                    opened: None,
+                    idempotency_key,
+                });
             }
             Ok(grants)
         })
