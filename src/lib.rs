@@ -41,6 +41,8 @@
 //! * [`Workers`]: threads that claim jobs and run your handlers. A handler gets the job and a [`Context`], and answers
 //!   with an [`Outcome`] or a [`Failure`].
 //! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
+//! * [`Job::SEALED`]: a kind whose args, results, steps and error texts are encrypted at rest, under the `KeyRing` given
+//!   to `Options::keys` (feature `encrypt`).
 //! * [`Error`]: the one error, with its [`kind`](Error::kind). Expected refusals are values ([`Enqueued`],
 //!   [`Receipt`], [`Cancelled`], [`Requeued`], [`Confirmed`]).
 //!

@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use backlog::testing::CrashEverywhere;
 use backlog::{
     Backlog, Codec, Context, CronEntry, CronSet, Done, ErrorKind, Failure, Filter, Job, JobBuilder, JobId, KeyRing,
     Phase, Status, Unique, Waited,
@@ -278,4 +279,51 @@ fn many_threads_that_enqueue_sealed_and_plain_jobs_lose_none_and_run_each_once()
     done.extend(runs.try_iter());
     assert_eq!(done.len(), ids.len(), "a job ran twice");
     assert_eq!(done.into_iter().collect::<BTreeSet<_>>(), given);
+}
+
+#[test]
+fn a_crash_at_every_operation_neither_loses_a_sealed_job_nor_parks_it() {
+    let options = Backlog::builder().segment_bytes(64 << 10).keys(old());
+    let tried = CrashEverywhere::new().options(options).find(|scenario| {
+        let ran = Arc::new(Mutex::new(BTreeSet::new()));
+        let sold = std::cell::Cell::new(0);
+        let workers = |backlog: &Backlog| {
+            let ran = Arc::clone(&ran);
+            backlog.workers().handle(move |job: Statement, cx: Context| {
+                let paid: String = cx.step("pay", || Ok(job.account.clone()))?;
+                ran.lock().unwrap().insert(paid);
+                Ok(Done::with(&job.account))
+            })
+        };
+        scenario.run(|backlog| {
+            backlog.enqueue(&statement("one"))?;
+            sold.set(1);
+            backlog.enqueue_many(&[statement("two"), statement("three")])?;
+            sold.set(3);
+            scenario.drain(workers(backlog))?;
+            Ok(())
+        })?;
+        scenario.finish(|backlog| {
+            scenario.drain(workers(backlog))?;
+            let left = backlog.counts().total().live();
+            if left == 0 { Ok(()) } else { Err(Failure::new(format!("left={left}"))) }
+        })?;
+        let ran = ran.lock().unwrap().len();
+        if ran >= sold.get() { Ok(()) } else { Err(Failure::new(format!("ran={ran} sold={}", sold.get()))) }
+    });
+    let tried = tried.unwrap_or_else(|found| panic!("{found}"));
+    assert!(tried.images > 100);
+}
+
+#[test]
+fn a_sealed_kind_is_tested_like_any_other() {
+    let options = Backlog::builder().segment_bytes(64 << 10).keys(old());
+    let bench = backlog::testing::Bench::with(options, 1).unwrap();
+    bench.enqueue(&statement("one")).unwrap();
+    bench.assert_enqueued::<Statement>().args(|job| job.account.ends_with("one")).count(1);
+    let ran = bench.run_inline(&statement("two"), |job: Statement, cx: Context| {
+        cx.step("pay", || Ok(job.account.clone()))?;
+        Ok(())
+    });
+    assert!(ran.is_ok());
 }

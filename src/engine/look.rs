@@ -99,7 +99,8 @@ impl JobInfo {
 pub enum Status {
     /// The job lives.
     Live(Box<JobInfo>),
-    /// It was accepted once and is over: completed, cancelled, expired, discarded or pruned.
+    /// It was accepted once and is over: completed, cancelled, expired, discarded or pruned. Also an id that a call with
+    /// sealed jobs had reserved and did not use: no call answered it.
     Finished,
     /// The id lies in a gap: it was never given, or given to a job that was never durable.
     Lost,

@@ -154,8 +154,8 @@ impl Core {
             for id in ids {
                 let Some(seen) = self.see(id)? else { continue };
                 let fitting = planted!(UnparksEveryKind) || fits(&seen.envelope.kind);
-                // One that would only be parked again stays where it is, with its reason.
-                if fitting && self.open_sealed(id, &seen.envelope, &seen.args)?.is_ok() {
+                // One that would only be parked again stays where it is, with its reason; whoever reaches it reports damage.
+                if fitting && !matches!(self.open_sealed(id, &seen.envelope, &seen.args), Ok(Err(_))) {
                     unparked += u64::from(self.unpark_one(id)?);
                 }
             }

@@ -646,6 +646,10 @@ faults! {
         "engine::tests::sealed::a_link_of_a_sealed_chain_waits_for_the_one_before";
     GapsAreMembers: "a duplicate in a sealed batch keeps its group pending for ever",
         "engine::tests::sealed::a_duplicate_in_a_sealed_batch_is_no_member_of_its_group";
+    SealedStayParked: "rule 19: a job whose key was missing stays parked when it is there",
+        "engine::tests::sealed::a_job_whose_key_is_missing_is_parked_and_comes_back_with_the_key";
+    SealedRunUnopened: "a step that does not open is met by the handler, and retried to death",
+        "engine::tests::sealed::a_step_that_does_not_open_parks_its_job_before_anybody_runs_it";
     CallbackLetGoInOneLifeOnly: "a callback that was due when the process died stays held",
         "engine::tests::groups::crashes::after_a_crash_at_any_operation_no_group_hangs_or_drifts";
 }

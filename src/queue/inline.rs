@@ -15,6 +15,12 @@ use crate::random::Random;
 use crate::upkeep;
 
 impl Options {
+    /// With the keys of these.
+    pub(crate) fn keys_of(mut self, other: &Self) -> Self {
+        self.keys = other.keys.clone();
+        self
+    }
+
     /// Opens what these parts hold, without a thread and without a saved index.
     pub(crate) fn open_inline(
         self,

@@ -40,7 +40,7 @@ pub struct Options {
     suspects_alone: bool,
     keep_dead: Duration,
     history: usize,
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 impl Options {
