@@ -491,8 +491,8 @@ impl Core {
     }
 }
 
-/// Gives the jobs their ids, but those that have one reserved, and takes out those whose unique key is held: by a live job, by one before them, or for a
-/// period that is not over. What these change of the holder comes along.
+/// Gives the jobs their ids, if none are reserved for them, and takes out those whose unique key is held: by a live job, by
+/// one before them, or for a period that is not over. What these change of the holder comes along.
 fn number(state: &State, jobs: &mut Vec<Prepared>, now: Millis) -> (Vec<Enqueued>, Vec<Takeover>) {
     let mut answers = Vec::with_capacity(jobs.len());
     let mut takeovers = Vec::new();

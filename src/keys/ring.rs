@@ -20,6 +20,9 @@ use crate::random::Random;
 /// says its id any more ([`JobInfo::sealed`](crate::JobInfo::sealed)). A job whose key is missing, or that does not
 /// authenticate, is parked with the reason, and comes back when the directory is opened with the key.
 ///
+/// A sealed value is 42 bytes and the key's id longer; sealing or opening a short one takes a few microseconds, outside
+/// every lock.
+///
 /// Not sealed: kind, queue, times, tags, metadata, unique keys, limit keys, names of steps, and how long everything is.
 /// Nothing tells an old sealed value of a job's field from a newer one of the same field. What was written in plain
 /// before its kind was sealed stays so, and lingers in recycled segments until it is overwritten.

@@ -208,8 +208,8 @@ impl<On> JobBuilder<On> {
 
     /// Encrypted at rest: its args, and what its runs return, keep or fail with. Needs the feature `encrypt` and
     /// `Options::keys`; without them the verb at the end answers `Invalid`, and nothing is written. The limits of steps,
-    /// checkpoints and results count what is stored, some 60 bytes more; of an error text 1,400 bytes are kept.
-    /// Sealed jobs are claimed one by one. Default: [`Job::SEALED`].
+    /// checkpoints and results count what is stored: 42 bytes and the id of the key more. Of an error text 1,400 bytes are
+    /// kept. Sealed jobs are claimed one by one. Default: [`Job::SEALED`].
     pub fn sealed(self) -> Self {
         self.set(|job| job.sealed = true)
     }

@@ -59,7 +59,7 @@ impl Unique {
     ///
     /// Of a [sealed](crate::JobBuilder::sealed) job too: the hash of its plain args is stored beside them, keyed by the
     /// directory's own hash key. Whoever has the whole directory can try guesses against it; where args can be guessed,
-    /// give a [`key`](Self::key) of your own.
+    /// give a [`key`](Self::key) of your own. Jobs from before their kind was sealed do not count as the same.
     pub fn by_args() -> Self {
         Self::new(By::Args)
     }

@@ -35,7 +35,8 @@ impl Backlog {
     /// How far a live job said it is ([`Context::progress`]); `None`: it said nothing, or it has ended.
     ///
     /// # Errors
-    /// `Corrupt`: what it said does not read back. `Poisoned`, `Closed`.
+    /// `Corrupt`: what it said does not read back. `Invalid`: it is sealed, and its key is not in the key ring. `Poisoned`,
+    /// `Closed`.
     pub fn progress(&self, id: JobId) -> Result<Option<Progress>> {
         let cell = self.as_store().progress(id)?;
         Ok(cell.as_deref().and_then(Progress::from_cell))
