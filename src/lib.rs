@@ -41,6 +41,8 @@
 //! * [`Workers`]: threads that claim jobs and run your handlers. A handler gets the job and a [`Context`], and answers
 //!   with an [`Outcome`] or a [`Failure`].
 //! * [`Queue`] and [`Lease`]: claiming by hand, beneath the workers.
+//! * [`Job::SEALED`]: a kind whose args, results, steps and error texts are encrypted at rest, under the `KeyRing` given
+//!   to `Options::keys` (feature `encrypt`).
 //! * [`Error`]: the one error, with its [`kind`](Error::kind). Expected refusals are values ([`Enqueued`],
 //!   [`Receipt`], [`Cancelled`], [`Requeued`], [`Confirmed`]).
 //!
@@ -88,6 +90,7 @@ pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod ids;
+pub(crate) mod keys;
 pub mod limits;
 pub(crate) mod random;
 pub(crate) mod sync;
@@ -117,6 +120,8 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, Ending, ErrorCause};
+#[cfg(feature = "encrypt")]
+pub use keys::KeyRing;
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{

@@ -151,7 +151,7 @@ impl Books {
                 let old = self.index.remove(id, &key).map_err(|e| mismatch(id, &e))?;
                 self.drop_old(id, Some(old))?;
             }
-            // Ids rise: this was its first record.
+            // Ids rise: this was its first record. (Not those that were reserved: one of them that is damaged is not counted.)
             None if id.0 >= self.totals.next_id => {
                 self.counters().enqueued += 1;
                 self.totals.next_id = id.0.saturating_add(1);

@@ -19,6 +19,7 @@ use crate::log::{Class, Raw};
 
 use super::Core;
 use super::lines::Taken;
+use super::reach::Reached;
 use super::settings::Drive;
 use super::staging::{Entry, Try, entries_len};
 use super::state::{LeaseState, State};
@@ -44,9 +45,19 @@ pub(crate) struct Grant {
     /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
     pub(crate) envelope: Envelope,
+    /// As they are stored; what a handler is given are the [`plain_args`](Self::plain_args).
     pub(crate) args: Vec<u8>,
+    /// The args in plain, if they are stored sealed.
+    pub(crate) opened: Option<Vec<u8>>,
     /// The same for every attempt of the job, and for no other job of any directory.
     pub(crate) idempotency_key: String,
+}
+
+impl Grant {
+    /// The args as their enqueuer gave them.
+    pub(crate) fn plain_args(&self) -> &[u8] {
+        self.opened.as_deref().unwrap_or(&self.args)
+    }
 }
 
 impl std::fmt::Debug for Grant {
@@ -297,7 +308,7 @@ impl Core {
                 None => Ok(None),
             });
             match reached {
-                Ok(Some((envelope, args))) => grants.push(self.lease_out(pick, envelope, args)),
+                Ok(Some(reached)) => grants.push(self.lease_out(pick, reached)),
                 // Ended by somebody else in between: nothing to hand out.
                 Ok(None) => {}
                 Err(damage) if damage.kind() == ErrorKind::Corrupt => self.put_aside(pick.id, pick.token, &damage)?,
@@ -318,7 +329,8 @@ impl Core {
         }
     }
 
-    pub(super) fn lease_out(&self, pick: &Picked, mut envelope: Envelope, args: Vec<u8>) -> Grant {
+    pub(super) fn lease_out(&self, pick: &Picked, reached: Reached) -> Grant {
+        let Reached { mut envelope, args, opened } = reached;
         let mut state = self.state.lock();
         let since = state.leases.get(&pick.id).map_or(envelope.created_at, |lease| lease.since);
         let idempotency_key = state.idempotency_key(pick.id);
@@ -331,6 +343,7 @@ impl Core {
             attempt: envelope.attempts.saturating_add(planted!(AttemptFromZero, 0, 1)),
             envelope,
             args,
+            opened,
             idempotency_key,
         }
     }

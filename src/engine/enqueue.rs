@@ -14,7 +14,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, JobId, Lsn, Millis, Place};
-use crate::job::{self, Backoff, Cause, Codec, Envelope, Record, Scope, State as JobState, Unique};
+use crate::job::{self, Backoff, Cause, Codec, Envelope, Record, Scope, Sealed, State as JobState, Unique};
 use crate::limits::{BATCH_JOBS_MAX, ID_CEILING_STEP};
 use crate::log::Class;
 
@@ -22,6 +22,7 @@ use super::Core;
 use super::books::Filed;
 use super::commit::Ticket;
 use super::groups::{self, Ties};
+use super::sealed::Plain;
 use super::settings::Durability;
 use super::settle::{CellSet, check_cells};
 use super::staging::{Entry, Try, entries_len};
@@ -49,6 +50,7 @@ pub(crate) struct NewJob {
     pub(crate) hold: bool,
     pub(crate) limit_key: Option<String>,
     pub(crate) ties: Ties,
+    pub(crate) sealed: bool,
 }
 
 impl NewJob {
@@ -72,6 +74,7 @@ impl NewJob {
             hold: false,
             limit_key: None,
             ties: Ties::default(),
+            sealed: false,
         }
     }
 }
@@ -82,6 +85,8 @@ pub(crate) struct UniqueRule {
     pub(crate) until_started: bool,
     pub(crate) period: Option<Duration>,
     pub(crate) on_conflict: OnConflict,
+    /// The key is a hash of the args.
+    pub(crate) by_args: bool,
 }
 
 /// What an enqueue does whose unique key a job holds that still waits: scheduled, ready, or for a retry. A job in
@@ -145,7 +150,9 @@ impl Enqueued {
 
 /// A job ready to be staged: everything but its id, and of its envelope what the books need.
 pub(crate) struct Prepared {
-    entry: Entry,
+    pub(super) entry: Entry,
+    /// What is to be sealed as soon as its id is known; `entry` is empty until then.
+    pub(super) plain: Option<Box<Plain>>,
     lane: Cow<'static, str>,
     state: JobState,
     priority: i16,
@@ -178,6 +185,11 @@ impl Prepared {
 
     pub(super) fn id(&self) -> JobId {
         JobId(self.entry.id)
+    }
+
+    /// Its id was given before it was accepted.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.entry.id != 0
     }
 
     pub(super) fn group(&self) -> Option<GroupId> {
@@ -248,6 +260,7 @@ impl Core {
     /// What jobs take in a frame behind `others` and so much more, at most, bytes; the holders they ask to change are read
     /// for it.
     pub(super) fn room_of_jobs(&self, jobs: &mut [Prepared], others: &[Entry], more: usize) -> Result<usize> {
+        self.seal_new(jobs)?;
         self.look_at_holders(jobs)?;
         let entries = others.iter().chain(jobs.iter().flat_map(Prepared::entries));
         let bytes = entries_len(entries) + groups::room_of_new(jobs) + more;
@@ -284,17 +297,22 @@ impl Core {
                 )));
             }
             let job = self.prepare(job, now, &mut envelope)?;
-            bytes += job.entry.body.bytes().len();
+            bytes += job.entry.body.bytes().len() + job.plain.as_ref().map_or(0, |plain| plain.bytes());
             prepared.push(job);
         }
+        self.check_batch(bytes)?;
+        self.check_frame(entries_len(prepared.iter().flat_map(Prepared::entries)) + groups::room_of_new(&prepared))?;
+        Ok(prepared)
+    }
+
+    pub(super) fn check_batch(&self, bytes: usize) -> Result<()> {
         let max = self.scaled.batch_bytes_max;
         if bytes > max && !planted!(BatchBytesUnchecked) {
             return Err(Error::too_large(format!(
                 "batch of {bytes} bytes: one call takes at most {max} bytes; split it"
             )));
         }
-        self.check_frame(entries_len(prepared.iter().flat_map(Prepared::entries)) + groups::room_of_new(&prepared))?;
-        Ok(prepared)
+        Ok(())
     }
 
     /// `envelope` lends its buffers; everything a new job may say of itself is set.
@@ -313,7 +331,13 @@ impl Core {
             _ => JobState::Ready,
         };
         let until = job.rule.period.map(|period| now.after(period));
-        envelope.unique = job.unique.map(|key| Unique {
+        let unique = match job.unique {
+            // Who has the stored hash and not the directory's key cannot try args against it.
+            Some(_) if job.sealed && job.rule.by_args => Some(args_key(&self.identity.hash_key, &job.args)),
+            unique => unique,
+        };
+        envelope.sealed = if job.sealed { Some(Sealed::under(self.keys().current(&job.kind)?)) } else { None };
+        envelope.unique = unique.map(|key| Unique {
             hash: unique_hash(&self.identity.hash_key, &job.kind, &key),
             key,
             scope: match until {
@@ -338,10 +362,16 @@ impl Core {
         envelope.limit_key = job.limit_key;
         envelope.group = job.ties.group.map(|group| group.0);
         let hash = envelope.unique.as_ref().map(|unique| unique.hash);
+        let sealed = job.sealed && !planted!(SealingForgotten);
         Ok(Prepared {
             period: until.zip(hash).map(|(until, hash)| Box::new(Period::new(hash, until))),
             takeover: Takeover::asked(job.rule.on_conflict, envelope, &job.args),
-            entry: Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args)),
+            entry: if sealed {
+                Entry::job(0, Vec::new())
+            } else {
+                Entry::job(0, job::encode_job(envelope, Cause::Enqueued, None, &job.args))
+            },
+            plain: sealed.then(|| Box::new(Plain { envelope: envelope.clone(), args: job.args })),
             lane: match &envelope.limit_key {
                 None => job.queue,
                 Some(_) => Cow::Owned(envelope.lane().into_owned()),
@@ -444,7 +474,8 @@ impl Core {
         }
         if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
             let (first, last) = (JobId(first.entry.id), JobId(last.entry.id));
-            state.next_id = last.0 + 1;
+            // Reserved ids lie below what others were given since.
+            state.next_id = state.next_id.max(last.0 + 1);
             state.unreached.add(first, last, end, level);
         }
         self.tell_new(state, jobs.iter().map(|job| &job.entry));
@@ -460,8 +491,8 @@ impl Core {
     }
 }
 
-/// Gives the jobs their ids, and takes out those whose unique key is held: by a live job, by one before them, or for a
-/// period that is not over. What these change of the holder comes along.
+/// Gives the jobs their ids, if none are reserved for them, and takes out those whose unique key is held: by a live job, by
+/// one before them, or for a period that is not over. What these change of the holder comes along.
 fn number(state: &State, jobs: &mut Vec<Prepared>, now: Millis) -> (Vec<Enqueued>, Vec<Takeover>) {
     let mut answers = Vec::with_capacity(jobs.len());
     let mut takeovers = Vec::new();
@@ -480,7 +511,7 @@ fn number(state: &State, jobs: &mut Vec<Prepared>, now: Millis) -> (Vec<Enqueued
             takeovers.extend(ours.map(|takeover| *takeover));
             return false;
         }
-        let id = JobId(next);
+        let id = if job.is_reserved() { job.id() } else { JobId(next) };
         next += 1;
         if let Some(hash) = hash {
             planted!(BatchBlindToItsOwnKeys, None, batch_keys.insert(hash, id));
@@ -509,6 +540,13 @@ pub(crate) fn unique_hash(hash_key: &[u8; 16], kind: &str, key: &str) -> u128 {
         hasher.write(part.as_bytes());
     }
     hasher.finish128().as_u128()
+}
+
+/// The unique key of a job whose args are sealed.
+fn args_key(hash_key: &[u8; 16], args: &[u8]) -> String {
+    let mut hasher = SipHasher24::new_with_key(hash_key);
+    hasher.write(args);
+    format!("args:{:032x}", hasher.finish128().as_u128())
 }
 
 fn millis(duration: Duration) -> u64 {

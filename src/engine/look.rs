@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, JobId, Millis, Phase};
 use crate::job::{Codec, Envelope, State as JobState};
+use crate::keys::Keys;
 
-use super::Core;
+use super::{Core, sealed};
 
 /// A job as it stands, without its args.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +48,23 @@ pub struct JobInfo {
     pub unique: Option<String>,
     /// The group it is a member of.
     pub group: Option<GroupId>,
+    /// The id of the key its args are sealed under; `None`: they stand in plain.
+    pub sealed: Option<String>,
     /// Words to search by.
     pub tags: Vec<String>,
     /// What its enqueuer attached.
     pub metadata: Vec<(String, String)>,
-    /// Why it is dead or parked.
+    /// Why it is dead or parked. What a handler of a sealed job said is opened; without the key here stands that it is
+    /// sealed, and under which.
     pub reason: Option<String>,
-    /// What went wrong in its last attempts, oldest first; empty where a full disk had no room for it.
+    /// What went wrong in its last attempts, oldest first; empty where a full disk had no room for it. Of a sealed job as
+    /// `reason`.
     pub errors: Vec<String>,
 }
 
 impl JobInfo {
-    pub(crate) fn new(id: JobId, envelope: &Envelope) -> Self {
+    pub(crate) fn new(id: JobId, envelope: &Envelope, keys: &Keys) -> Self {
+        let (reason, errors) = sealed::texts(id, envelope, keys);
         Self {
             id,
             kind: envelope.kind.clone(),
@@ -78,10 +84,11 @@ impl JobInfo {
             cancel_requested: envelope.cancel_requested,
             unique: envelope.unique.as_ref().map(|unique| unique.key.clone()),
             group: envelope.group.map(GroupId),
+            sealed: envelope.sealed.as_ref().map(|sealed| sealed.key.clone()),
             tags: envelope.tags.clone(),
             metadata: envelope.metadata.clone(),
-            reason: envelope.reason.clone(),
-            errors: envelope.errors.iter().map(|error| error.message.clone()).collect(),
+            reason,
+            errors,
         }
     }
 }
@@ -92,7 +99,8 @@ impl JobInfo {
 pub enum Status {
     /// The job lives.
     Live(Box<JobInfo>),
-    /// It was accepted once and is over: completed, cancelled, expired, discarded or pruned.
+    /// It was accepted once and is over: completed, cancelled, expired, discarded or pruned. Also an id that a call with
+    /// sealed jobs had reserved and did not use: no call answered it.
     Finished,
     /// The id lies in a gap: it was never given, or given to a job that was never durable.
     Lost,
@@ -188,6 +196,8 @@ pub(crate) trait Source {
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)>;
     /// A cell's value and until when it counts.
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>>;
+    /// What opens the texts of sealed jobs.
+    fn keys(&self) -> &Keys;
 
     /// Live jobs by id, those after `after` that are `wanted`, at most `limit`; of one state if asked.
     fn list(
@@ -206,7 +216,7 @@ pub(crate) trait Source {
             from = ids.last().copied().and_then(next_id);
             for id in ids {
                 let Some((envelope, _)) = self.job(id)? else { continue };
-                let info = JobInfo::new(id, &envelope);
+                let info = JobInfo::new(id, &envelope, self.keys());
                 let in_phase = phase.is_none_or(|phase| phase == info.phase);
                 if in_phase && found.len() < limit && wanted(&info) {
                     found.push(info);
@@ -254,6 +264,10 @@ pub(super) fn cell_keys(books: &super::books::Books) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Source for Core {
+    fn keys(&self) -> &Keys {
+        self.keys()
+    }
+
     fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
         some_ids(&self.state.lock().books, start, phase)
     }
@@ -294,7 +308,7 @@ impl Core {
     /// What is known of an id.
     pub(crate) fn inspect(&self, id: JobId) -> Result<Status> {
         if let Some((envelope, _)) = self.job(id)? {
-            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
+            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope, self.keys()))));
         }
         let state = self.state.lock();
         Ok(if id.0 >= state.next_id {
@@ -355,15 +369,21 @@ pub(crate) struct DumpedJob<'a> {
     errors: Vec<&'a str>,
     codec: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     args_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args_sealed_hex: Option<String>,
 }
 
 impl<'a> DumpedJob<'a> {
     pub(crate) fn new(id: JobId, envelope: &'a Envelope, args: &'a [u8]) -> Self {
         // Only text that is one JSON value on one line goes in as it is; everything else as hex, byte for byte.
+        let sealed = envelope.sealed.as_ref().map(|sealed| sealed.key.as_str());
         let json = match envelope.codec {
+            _ if sealed.is_some() => None,
             Codec::Json => serde_json::from_slice::<&RawValue>(args).ok().filter(|raw| !raw.get().contains('\n')),
             Codec::Raw | Codec::Other(_) => None,
         };
@@ -389,7 +409,9 @@ impl<'a> DumpedJob<'a> {
             reason: envelope.reason.as_deref(),
             errors: envelope.errors.iter().map(|error| error.message.as_str()).collect(),
             codec: envelope.codec.code(),
-            args_hex: json.is_none().then(|| hex(args)),
+            sealed,
+            args_hex: (json.is_none() && sealed.is_none()).then(|| hex(args)),
+            args_sealed_hex: sealed.map(|_| hex(args)),
             args: json,
         }
     }

@@ -152,14 +152,20 @@ impl Core {
             let ids = self.ids_from(start, Some(Phase::Parked));
             from = ids.last().and_then(|last| last.0.checked_add(1)).map(JobId);
             for id in ids {
-                let fitting = self.see(id)?.is_some_and(|seen| planted!(UnparksEveryKind) || fits(&seen.envelope.kind));
-                if fitting {
-                    let (answer, _) = self.change_by_id(id, &Event::Unpark { now: self.clock.now_ms() })?;
-                    unparked += u64::from(matches!(answer, Answer::Changed(_)));
+                let Some(seen) = self.see(id)? else { continue };
+                let fitting = planted!(UnparksEveryKind) || fits(&seen.envelope.kind);
+                // One that would only be parked again stays where it is, with its reason; whoever reaches it reports damage.
+                if fitting && !matches!(self.open_sealed(id, &seen.envelope, &seen.args), Ok(Err(_))) {
+                    unparked += u64::from(self.unpark_one(id)?);
                 }
             }
         }
         Ok(unparked)
+    }
+
+    pub(super) fn unpark_one(&self, id: JobId) -> Result<bool> {
+        let (answer, _) = self.change_by_id(id, &Event::Unpark { now: self.clock.now_ms() })?;
+        Ok(matches!(answer, Answer::Changed(_)))
     }
 
     /// Reads a job as it stands now. `None`: it is not live.

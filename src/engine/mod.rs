@@ -53,6 +53,7 @@ mod results;
 mod retention;
 mod room;
 mod salvage;
+mod sealed;
 mod services;
 mod settings;
 mod settle;

@@ -19,6 +19,7 @@ use super::staging::{Entry, Try, entries_len};
 impl Core {
     /// Sets cells in one frame, for a job in flight. `None`: the lease is stale, nothing happened.
     pub(crate) fn note(&self, grant: &Grant, cells: &[CellSet], level: Durability) -> Result<Option<Ticket>> {
+        let cells = &*self.seal_cells(grant, cells)?;
         check_cells(cells)?;
         let entries: Vec<Entry> = cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))).collect();
         let bytes = entries_len(&entries);

@@ -66,7 +66,9 @@ impl Engine {
         let mut core = assemble(doors, settings, identity, survey, keeper, recovered, report, lock)?;
         core.begin()?;
         core.report.took = core.clock.monotonic().saturating_sub(started);
-        Self::start(core)
+        let engine = Self::start(core)?;
+        engine.unpark_sealed()?;
+        Ok(engine)
     }
 }
 

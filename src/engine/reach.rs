@@ -22,6 +22,15 @@ use super::groups;
 use super::settle::{Change, Settle};
 use super::staging::{Entry, Try, entries_len};
 
+/// A job as its holder is given it.
+pub(super) struct Reached {
+    pub(super) envelope: Envelope,
+    /// As they are stored.
+    pub(super) args: Vec<u8>,
+    /// In plain, if they are stored sealed.
+    pub(super) opened: Option<Vec<u8>>,
+}
+
 impl Core {
     /// What the holder is given. `None`: the job is not his any more.
     pub(super) fn reach(
@@ -30,7 +39,7 @@ impl Core {
         envelope: Envelope,
         args: Vec<u8>,
         paused_kinds: &BTreeSet<String>,
-    ) -> Result<Option<(Envelope, Vec<u8>)>> {
+    ) -> Result<Option<Reached>> {
         let expired = envelope.expires_at.is_some_and(|end| end <= self.clock.now_ms());
         if expired && !planted!(ExpiryIgnored) {
             self.expire_reached(pick, &envelope)?;
@@ -38,12 +47,25 @@ impl Core {
         }
         if paused_kinds.contains(&envelope.kind) && !planted!(KindPauseIgnored) {
             let reason = format!("kind {:?} is paused", envelope.kind);
-            let grant = self.lease_out(pick, envelope, args);
-            self.settle(&grant, Settle::Park(reason))?;
-            return Ok(None);
+            return self.set_aside(pick, Reached { envelope, args, opened: None }, reason);
         }
+        let opened = match self.open_sealed(pick.id, &envelope, &args)? {
+            Ok(opened) => opened,
+            Err(reason) => return self.set_aside(pick, Reached { envelope, args, opened: None }, reason),
+        };
         let frees = envelope.unique.as_ref().is_some_and(|unique| unique.scope == Scope::UntilStarted);
-        if frees && !planted!(KeyKeptAtTheStart) { self.free_key(pick) } else { Ok(Some((envelope, args))) }
+        if frees && !planted!(KeyKeptAtTheStart) {
+            let freed = self.free_key(pick)?;
+            return Ok(freed.map(|(envelope, args)| Reached { envelope, args, opened }));
+        }
+        Ok(Some(Reached { envelope, args, opened }))
+    }
+
+    /// Parks what cannot be handed out.
+    fn set_aside(&self, pick: &Picked, reached: Reached, reason: String) -> Result<Option<Reached>> {
+        let grant = self.lease_out(pick, reached);
+        self.settle(&grant, Settle::SetAside(reason))?;
+        Ok(None)
     }
 
     fn expire_reached(&self, pick: &Picked, envelope: &Envelope) -> Result<()> {

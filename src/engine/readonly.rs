@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, SegmentId};
 use crate::job::{self, Ended, Envelope, Event, Next, Record, Removes};
+use crate::keys::Keys;
 use crate::log::{self, Frame, Identity, Survey};
 use crate::sync::Mutex;
 
@@ -80,6 +81,7 @@ const TRIES: usize = 5;
 pub(crate) struct ReadOnlyEngine {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
+    keys: Keys,
     look: Mutex<Arc<Look>>,
 }
 
@@ -97,7 +99,12 @@ impl ReadOnlyEngine {
     /// Reads the log. Nothing is changed, whoever owns the directory.
     pub(crate) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
         let look = Mutex::new(Arc::new(Look::at(disk, clock)?));
-        Ok(Self { disk: Arc::clone(disk), clock: Arc::clone(clock), look })
+        Ok(Self { disk: Arc::clone(disk), clock: Arc::clone(clock), keys: Keys::default(), look })
+    }
+
+    /// With these to open texts of sealed jobs.
+    pub(crate) fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     fn look(&self) -> Arc<Look> {
@@ -127,7 +134,7 @@ impl ReadOnlyEngine {
     /// What is known of an id.
     pub(crate) fn inspect(&self, id: JobId) -> Result<Status> {
         if let Some((envelope, _)) = self.job(id)? {
-            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
+            return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope, &self.keys))));
         }
         Ok(if id.0 >= self.look().books.totals.next_id { Status::Unknown } else { Status::Finished })
     }
@@ -229,6 +236,10 @@ impl Look {
 }
 
 impl Source for ReadOnlyEngine {
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
         some_ids(&self.look().books, start, phase)
     }

@@ -49,10 +49,11 @@ impl Core {
         self.ack(grant, Vec::new(), &[])
     }
 
-    /// The result of a completed job, while it is kept.
-    pub(crate) fn result(&self, id: JobId) -> Result<Option<Vec<u8>>> {
+    /// The result of a completed job, while it is kept. The inner error: why it does not open.
+    pub(crate) fn result(&self, id: JobId) -> Result<Option<std::result::Result<Vec<u8>, String>>> {
         let kept = self.cell_value(namespace::RESULT, &id.0.to_be_bytes())?;
         let now = self.clock.now_ms();
-        Ok(kept.filter(|(_, until)| until.is_none_or(|until| until > now)).map(|(value, _)| value))
+        let kept = kept.filter(|(_, until)| until.is_none_or(|until| until > now));
+        Ok(kept.map(|(value, _)| self.open_result(id, value)))
     }
 }

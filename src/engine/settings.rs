@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::index::MemoryHandle;
+use crate::keys::Keys;
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN};
 use crate::random::Random;
 
@@ -70,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) keep_dead: Duration,
     /// Jobs that ended and are remembered in memory, count.
     pub(crate) history: usize,
+    /// What sealed jobs are sealed under.
+    pub(crate) keys: Keys,
 }
 
 /// How long dead jobs are kept unless somebody says otherwise.
@@ -85,6 +88,7 @@ impl Default for Settings {
             suspects_alone: true,
             keep_dead: KEEP_DEAD,
             history: super::history::HISTORY_DEFAULT,
+            keys: Keys::default(),
         }
     }
 }

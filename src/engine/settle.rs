@@ -13,6 +13,7 @@ use crate::job::{
     self, AttemptError, Cause, CellRecord, Ended, Ending, Envelope, ErrorCause, Event, Next, Record, Removes,
     State as JobState, Step,
 };
+use crate::keys::Field;
 use crate::limits::CELL_BYTES_MAX;
 use crate::log::Class;
 
@@ -63,6 +64,8 @@ pub(crate) enum Settle {
     Bury(String),
     /// Nobody here can run it.
     Park(String),
+    /// The same, in the engine's own words: they are never sealed.
+    SetAside(String),
     /// Its holder does not want it any more: over.
     Cancel,
 }
@@ -77,7 +80,10 @@ impl Core {
     /// Carries out the verdict. `None`: the lease is stale, nothing happened.
     pub(crate) fn settle(&self, grant: &Grant, how: Settle) -> Result<Option<Ticket>> {
         match how {
-            Settle::Ack { follow_ups, cells } => self.complete(grant, follow_ups, &cells),
+            Settle::Ack { follow_ups, cells } => {
+                let cells = self.seal_cells(grant, &cells)?;
+                self.complete(grant, follow_ups, &cells)
+            }
             other => self.give_back(grant, &other),
         }
     }
@@ -182,7 +188,7 @@ impl Core {
                     attempt: grant.attempt,
                     at: now,
                     kind: *cause,
-                    message: self.text_kept(error),
+                    message: self.seal_text(grant, Field::Error(grant.attempt), self.text_kept(error))?,
                     duration_ms: duration.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
                 },
                 jitter: self.random.u64()?,
@@ -191,8 +197,13 @@ impl Core {
             },
             Settle::Release | Settle::Cancel => Event::Release { now },
             Settle::Snooze(after) => Event::Snooze { until: from.after(*after), now },
-            Settle::Bury(reason) => Event::Bury { reason: self.text_kept(reason), now },
-            Settle::Park(reason) => Event::Park { reason: self.text_kept(reason), now },
+            Settle::Bury(reason) => {
+                Event::Bury { reason: self.seal_text(grant, Field::Reason, self.text_kept(reason))?, now }
+            }
+            Settle::Park(reason) => {
+                Event::Park { reason: self.seal_text(grant, Field::Reason, self.text_kept(reason))?, now }
+            }
+            Settle::SetAside(reason) => Event::Park { reason: reason.clone(), now },
             Settle::Ack { .. } => Event::Ack,
         })
     }

@@ -95,7 +95,9 @@ pub(super) struct State {
 
 /// New jobs that have not reached the level they were accepted at: not claimable yet.
 ///
-/// Ids and positions rise together, so one queue in order says it all and a job costs no second index operation.
+/// Nearly always ids and positions rise together, so one queue in order says it all and a job costs no second index
+/// operation. A call that reserved its ids comes behind others with higher ones: its batch stands at its place by id, and
+/// is forgotten when those before it are.
 #[derive(Debug, Default)]
 pub(super) struct Unreached {
     batches: VecDeque<Batch>,
@@ -127,7 +129,13 @@ impl Marks {
 
 impl Unreached {
     pub(super) fn add(&mut self, first: JobId, last: JobId, end: Lsn, level: Durability) {
-        self.batches.push_back(Batch { first, last, end, level });
+        let batch = Batch { first, last, end, level };
+        let at = self.batches.partition_point(|other| other.first < first);
+        if at == self.batches.len() || planted!(UnreachedOutOfOrder) {
+            self.batches.push_back(batch);
+        } else {
+            self.batches.insert(at, batch);
+        }
     }
 
     pub(super) fn contains(&self, id: JobId, marks: Marks) -> bool {

@@ -116,7 +116,7 @@ impl Takeover {
         }
     }
 
-    fn change(&self, core: &Core, seen: &Seen) -> Result<Change> {
+    fn change(&self, core: &Core, id: JobId, seen: &Seen) -> Result<Change> {
         if self.how == OnConflict::Replace {
             let removes = Removes::of(&seen.envelope);
             let mut envelope = self.envelope.clone();
@@ -126,7 +126,9 @@ impl Takeover {
             // Whoever waits for the id goes on waiting for it; the new job joins no group by it.
             envelope.group = seen.envelope.group;
             envelope.changed_at = Some(core.clock.now_ms());
-            let args = planted!(ReplaceKeepsTheArgs, &seen.args, &self.args);
+            // Under the id they will stand under.
+            let args = core.seal_args(id, &envelope, &self.args)?;
+            let args = planted!(ReplaceKeepsTheArgs, &seen.args[..], &*args);
             let body = job::encode_job(&envelope, Cause::Changed, Some(&removes), args);
             return Ok(Change::Stand { envelope: Box::new(envelope), cause: Cause::Changed, removes, body });
         }
@@ -163,7 +165,7 @@ impl Core {
             takeover.looked = None;
             let Some(id) = holder else { continue };
             let Some(seen) = self.see(id)?.filter(|seen| waits(seen.envelope.state.phase())) else { continue };
-            let change = takeover.change(self, &seen)?;
+            let change = takeover.change(self, id, &seen)?;
             let entry = change.entry(id);
             takeover.looked = Some(Looked { id, seen, change, entry });
         }

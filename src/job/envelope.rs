@@ -232,12 +232,19 @@ pub(crate) enum Scope {
 }
 
 /// Which parts of a job are encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
-    /// The number of the key in the key ring.
-    pub(crate) key: u32,
-    /// One bit for each sealed part: 1 args, 2 error texts (then Base64).
+    /// The id of the key its args are sealed under.
+    pub(crate) key: String,
+    /// One bit for each sealed part: 1 args, 2 error texts and reason.
     pub(crate) parts: u8,
+}
+
+impl Sealed {
+    /// Everything that can be.
+    pub(crate) fn under(key: &str) -> Self {
+        Self { key: key.to_owned(), parts: 3 }
+    }
 }
 
 /// A field of an envelope this release has no name for.

@@ -636,6 +636,26 @@ faults! {
         "engine::tests::events::the_history_holds_the_last_jobs_that_ended_and_no_more";
     GraceWakesNobody: "a run that waits for the word to stop sleeps through the end of the grace",
         "worker::tests::cancelled::the_end_of_the_grace_wakes_every_run";
+    SealingForgotten: "args of a sealed job are written in plain",
+        "engine::tests::sealed::nothing_of_a_sealed_job_stands_in_plain_on_the_disk";
+    ErrorTextInPlain: "the error of a sealed job is written in plain",
+        "engine::tests::sealed::nothing_of_a_sealed_job_stands_in_plain_on_the_disk";
+    CellsInPlain: "steps, checkpoints and results of a sealed job are written in plain",
+        "engine::tests::sealed::nothing_of_a_sealed_job_stands_in_plain_on_the_disk";
+    SealedForAnyJob: "sealed bytes of one job open as another's",
+        "keys::tests::bytes_of_one_job_do_not_open_as_another_jobs_kind_field_step_or_attempt";
+    ReservedIdsGivenTwice: "rule 7: an id that was reserved is given to another job",
+        "engine::tests::sealed::ids_that_were_reserved_and_not_used_are_given_to_nobody_else";
+    UnreachedOutOfOrder: "P1: a job with a reserved id is granted before it has reached its level",
+        "engine::tests::sealed::a_job_whose_reserved_id_is_below_others_is_found_by_claims_and_by_the_next_open";
+    ParentOfTheCallIsOver: "the second link of a sealed chain runs beside the first",
+        "engine::tests::sealed::a_link_of_a_sealed_chain_waits_for_the_one_before";
+    GapsAreMembers: "a duplicate in a sealed batch keeps its group pending for ever",
+        "engine::tests::sealed::a_duplicate_in_a_sealed_batch_is_no_member_of_its_group";
+    SealedStayParked: "rule 19: a job whose key was missing stays parked when it is there",
+        "engine::tests::sealed::a_job_whose_key_is_missing_is_parked_and_comes_back_with_the_key";
+    SealedRunUnopened: "a step that does not open is met by the handler, and retried to death",
+        "engine::tests::sealed::a_step_that_does_not_open_parks_its_job_before_anybody_runs_it";
     CallbackLetGoInOneLifeOnly: "a callback that was due when the process died stays held",
         "engine::tests::groups::crashes::after_a_crash_at_any_operation_no_group_hangs_or_drifts";
 }

@@ -118,9 +118,11 @@ impl Backlog {
     /// Like all looks it shows what the operating system has; [`wait`](Self::wait) tells what is on disk.
     ///
     /// # Errors
-    /// `Invalid`: the result does not parse as `T`; the message says where, without quoting it. `Corrupt`: it does not
+    /// `Invalid`: the result does not parse as `T`; the message says where, without quoting it. Or it is sealed, and its
+    /// key is not in the key ring. `Corrupt`: it does not
     /// read back. `Poisoned`, `Closed`.
     pub fn result<T: DeserializeOwned>(&self, id: JobId) -> Result<Option<T>> {
-        self.shared.engine.result(id)?.map(|json| parse_result(id, &json)).transpose()
+        let kept = self.shared.engine.result(id)?;
+        kept.map(|json| parse_result(id, &json.map_err(Error::invalid)?)).transpose()
     }
 }

@@ -7,7 +7,7 @@ use super::backlog::Backlog;
 use super::options::Options;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::engine::{Doors, Drive, IndexChoice, Source};
+use crate::engine::{Doors, Drive, IndexChoice, JobInfo, Source};
 use crate::error::{ErrorKind, Result};
 use crate::ids::JobId;
 use crate::job::Envelope;
@@ -15,6 +15,12 @@ use crate::random::Random;
 use crate::upkeep;
 
 impl Options {
+    /// With the keys of these.
+    pub(crate) fn keys_of(mut self, other: &Self) -> Self {
+        self.keys = other.keys.clone();
+        self
+    }
+
     /// Opens what these parts hold, without a thread and without a saved index.
     pub(crate) fn open_inline(
         self,
@@ -50,6 +56,11 @@ impl Backlog {
         self.shared.engine.drive() == Drive::Inline
     }
 
+    /// What a look shows of a job.
+    pub(crate) fn info_of(&self, id: JobId, envelope: &Envelope) -> JobInfo {
+        JobInfo::new(id, envelope, self.shared.engine.keys())
+    }
+
     /// Every live job with its args, by id.
     pub(crate) fn standing(&self) -> Result<Vec<(JobId, Envelope, Vec<u8>)>> {
         let engine = &self.shared.engine;
@@ -59,7 +70,9 @@ impl Backlog {
             let Some(last) = ids.last() else { return Ok(found) };
             from = JobId(last.0.saturating_add(1));
             for id in ids {
-                found.extend(engine.job(id)?.map(|(envelope, args)| (id, envelope, args)));
+                let Some((envelope, args)) = engine.job(id)? else { continue };
+                let args = engine.args_of(id, &envelope, args);
+                found.push((id, envelope, args));
             }
         }
     }

@@ -54,4 +54,7 @@ pub trait Job {
     /// How long the result of a completed job is kept, see [`JobBuilder::keep_result`](crate::JobBuilder::keep_result).
     /// Default: not at all.
     const KEEP_RESULT: Option<Duration> = None;
+
+    /// Whether its jobs are encrypted at rest, see [`JobBuilder::sealed`](crate::JobBuilder::sealed). Default: no.
+    const SEALED: bool = false;
 }

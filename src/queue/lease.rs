@@ -228,9 +228,9 @@ impl Lease {
         parse_args(kind, self.codec(), self.payload())
     }
 
-    /// The args as they are stored.
+    /// The args as they were enqueued.
     pub fn payload(&self) -> &[u8] {
-        &self.grant.args
+        self.grant.plain_args()
     }
 
     /// How the args are written.

@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::disk::real::RealDisk;
 use crate::engine::{Doors, Drive, Engine, HISTORY_DEFAULT, IndexChoice, KEEP_DEAD, Settings};
 use crate::error::{Error, Result};
+use crate::keys::Keys;
 use crate::limits::SEGMENT_BYTES_DEFAULT;
 use crate::random::RealRandom;
 use crate::telemetry;
@@ -39,6 +40,7 @@ pub struct Options {
     suspects_alone: bool,
     keep_dead: Duration,
     history: usize,
+    pub(super) keys: Keys,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             suspects_alone: true,
             keep_dead: KEEP_DEAD,
             history: HISTORY_DEFAULT,
+            keys: Keys::default(),
         }
     }
 
@@ -109,6 +112,14 @@ impl Options {
         self
     }
 
+    /// The keys that jobs of sealed kinds are encrypted under at rest, see [`KeyRing`](crate::KeyRing). Default: none;
+    /// then enqueuing such a job is an error, and those that stand there are parked when they are reached.
+    #[cfg(feature = "encrypt")]
+    pub fn keys(mut self, keys: crate::KeyRing) -> Self {
+        self.keys = keys.into();
+        self
+    }
+
     /// Length of a segment of a new directory, bytes; limits scale with it. For tests. Default: 32 MiB.
     #[doc(hidden)]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
@@ -130,10 +141,11 @@ impl Options {
         self.open_with(doors)
     }
 
-    /// Looks at the directory without touching it. See [`Backlog::open_read_only`]; of the settings only
-    /// those of a test matter.
+    /// Looks at the directory without touching it. See [`Backlog::open_read_only`]; of the settings only keys and
+    /// those of a test matter. With keys the error texts of sealed jobs are shown.
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<ReadOnly> {
-        ReadOnly::open(&real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>))
+        self.keys.check()?;
+        ReadOnly::open(&real_disk(path.as_ref(), false)?, &(Arc::new(RealClock::new()) as Arc<dyn Clock>), self.keys)
     }
 
     pub(crate) fn open_with(self, doors: Doors) -> Result<Backlog> {
@@ -146,6 +158,7 @@ impl Options {
             suspects_alone: self.suspects_alone,
             keep_dead: self.keep_dead,
             history: self.history,
+            keys: self.keys,
         };
         telemetry::describe();
         let (clock, drive) = (doors.clock.clone(), doors.drive);
@@ -157,6 +170,7 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
+        self.keys.check()?;
         if self.lease.is_zero() || self.lease > Self::LEASE_MAX {
             let max = Self::LEASE_MAX.as_secs();
             return Err(Error::invalid(format!(

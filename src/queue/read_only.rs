@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::engine::{Counts, JobInfo, ReadOnlyEngine, Source, Status, VerifyReport};
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::keys::Keys;
 
 /// A directory looked at without touching it: no lock, no write. Made by
 /// [`Backlog::open_read_only`](crate::Backlog::open_read_only).
@@ -42,8 +43,8 @@ pub struct ReadOnly {
 }
 
 impl ReadOnly {
-    pub(super) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self { engine: ReadOnlyEngine::open(disk, clock)? })
+    pub(super) fn open(disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>, keys: Keys) -> Result<Self> {
+        Ok(Self { engine: ReadOnlyEngine::open(disk, clock)?.with_keys(keys) })
     }
 
     /// Whether another process owned the directory.

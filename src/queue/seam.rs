@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use super::backlog::{Backlog, leaving};
 use crate::clock::Clock;
-use crate::engine::{CellSet, Durability, Engine, Events, Grant, LeaseKind, Settle, Source, Ticket, Watch};
+use crate::engine::{CellSet, Durability, Engine, Events, Grant, LeaseKind, Settle, Ticket, Watch};
 use crate::error::Result;
+use crate::ids::JobId;
 use crate::limits::Scaled;
 use crate::sync::AtomicBool;
 
@@ -33,8 +34,10 @@ pub(crate) trait JobStore: Send + Sync {
     fn poll_wait(&self, mark: Ticket, cx: &mut Context<'_>) -> Poll<Result<()>>;
     /// Keeps cells for a run, all or none. `None`: the job is not this run's any more.
     fn note(&self, grant: &Grant, cells: &[CellSet], level: Durability) -> Result<Option<Ticket>>;
-    /// What was kept.
-    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// What was kept for a job, as its run kept it.
+    fn noted(&self, grant: &Grant, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// The progress a run kept for its job.
+    fn progress(&self, id: JobId) -> Result<Option<Vec<u8>>>;
     /// Waits until a job may be ready, or `give_up` says so; asked again at every nudge.
     fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()>;
     /// Makes everyone who waits for work ask his `give_up` again.
@@ -109,8 +112,12 @@ impl JobStore for EngineStore {
         self.engine.note(grant, cells, level)
     }
 
-    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.engine.cell_value(namespace, key)?.map(|(value, _)| value))
+    fn noted(&self, grant: &Grant, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.engine.noted(grant, namespace, key)
+    }
+
+    fn progress(&self, id: JobId) -> Result<Option<Vec<u8>>> {
+        self.engine.progress(id)
     }
 
     fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {

@@ -56,6 +56,10 @@ impl Unique {
 
     /// Jobs of one kind with the same bytes of args are the same. The key that stands with the job is a hash of them
     /// (128 bits of `SipHash`). A map in the args must be written in a stable order for this.
+    ///
+    /// Of a [sealed](crate::JobBuilder::sealed) job too: the hash of its plain args is stored beside them, keyed by the
+    /// directory's own hash key. Whoever has the whole directory can try guesses against it; where args can be guessed,
+    /// give a [`key`](Self::key) of your own. Jobs from before their kind was sealed do not count as the same.
     pub fn by_args() -> Self {
         Self::new(By::Args)
     }
@@ -80,11 +84,11 @@ impl Unique {
     }
 
     pub(super) fn put_on(self, job: &mut NewJob) {
+        job.rule = UniqueRule { by_args: matches!(self.by, By::Args), ..self.rule };
         job.unique = Some(match self.by {
             By::Key(key) => key,
             By::Args => args_key(&job.args),
         });
-        job.rule = self.rule;
     }
 }
 

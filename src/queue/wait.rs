@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::backlog::Backlog;
 use super::done::parse_result;
 use crate::engine::{Engine, JobInfo, Over, PastJob, Status, Ticket, Watch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{JobId, Phase};
 use crate::job::Ending;
 
@@ -48,7 +48,7 @@ pub struct Finished {
     /// What became of it. `None`: that is gone; it ended before this process opened the backlog, or longer ago than the
     /// [history](Backlog::history) reaches.
     pub details: Option<PastJob>,
-    result: Option<Vec<u8>>,
+    result: Option<std::result::Result<Vec<u8>, String>>,
 }
 
 impl Finished {
@@ -61,9 +61,13 @@ impl Finished {
     /// What it returned, if that is kept; as [`Backlog::result`] says.
     ///
     /// # Errors
-    /// `Invalid`: it does not parse as `T`.
+    /// `Invalid`: it does not parse as `T`, or is sealed under a key that is not there.
     pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        self.result.as_deref().map(|json| parse_result(self.id, json)).transpose()
+        let parse = |json: &std::result::Result<Vec<u8>, String>| match json {
+            Ok(json) => parse_result(self.id, json),
+            Err(shut) => Err(Error::invalid(shut.clone())),
+        };
+        self.result.as_ref().map(parse).transpose()
     }
 }
 
@@ -72,7 +76,7 @@ impl fmt::Debug for Finished {
         f.debug_struct("Finished")
             .field("id", &self.id)
             .field("details", &self.details)
-            .field("result_bytes", &self.result.as_ref().map(Vec::len))
+            .field("result_bytes", &self.result.as_ref().map(|json| json.as_ref().map(Vec::len)))
             .finish()
     }
 }

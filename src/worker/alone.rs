@@ -25,7 +25,7 @@ where
     R: IntoOutcome,
 {
     let grant = store.claim_many(&[], 1)?.pop().ok_or_else(|| Failure::new("the store has no job that is ready"))?;
-    let job = parse_args(&grant.envelope.kind, grant.envelope.codec, &grant.args)?;
+    let job = parse_args(&grant.envelope.kind, grant.envelope.codec, grant.plain_args())?;
     let limit = grant
         .envelope
         .timeout_ms

@@ -24,7 +24,6 @@ use super::workers::{OnPoison, Periodic, Workers};
 use crate::engine::Event;
 use crate::error::{Error, Result};
 use crate::ids::JobId;
-use crate::job::namespace;
 use crate::queue::seam::JobStore;
 use crate::queue::{Backlog, Job, NameOf, check_name};
 
@@ -37,9 +36,10 @@ impl Backlog {
     /// How far a live job said it is ([`Context::progress`]); `None`: it said nothing, or it has ended.
     ///
     /// # Errors
-    /// `Corrupt`: what it said does not read back. `Poisoned`, `Closed`.
+    /// `Corrupt`: what it said does not read back. `Invalid`: it is sealed, and its key is not in the key ring. `Poisoned`,
+    /// `Closed`.
     pub fn progress(&self, id: JobId) -> Result<Option<Progress>> {
-        let cell = self.as_store().noted(namespace::PROGRESS, &id.0.to_be_bytes())?;
+        let cell = self.as_store().progress(id)?;
         Ok(cell.as_deref().and_then(Progress::from_cell))
     }
 }

@@ -71,7 +71,7 @@ where
 }
 
 fn parsed<J: Job + DeserializeOwned>(grant: &Grant) -> Result<J, Ran> {
-    parse_args(&grant.envelope.kind, grant.envelope.codec, &grant.args).map_err(|e| Ran::Park(e.to_string()))
+    parse_args(&grant.envelope.kind, grant.envelope.codec, grant.plain_args()).map_err(|e| Ran::Park(e.to_string()))
 }
 
 /// A handler that takes the bytes as they are.
@@ -80,7 +80,7 @@ where
     F: Fn(&[u8], Context) -> Result<R, Failure> + Send + Sync + 'static,
     R: IntoOutcome,
 {
-    Handler::Blocking(Box::new(move |grant, cx| Ran::of(handler(&grant.args, cx))))
+    Handler::Blocking(Box::new(move |grant, cx| Ran::of(handler(grant.plain_args(), cx))))
 }
 
 impl Ran {

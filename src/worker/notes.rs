@@ -83,7 +83,9 @@ impl Context {
 
     fn step_done<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
         check_name(NameOf::Step, name)?;
-        let Some(json) = self.store().noted(namespace::STEP, &self.key_of(name))? else { return Ok(None) };
+        let Some(json) = self.store().noted(self.grant(), namespace::STEP, &self.key_of(name))? else {
+            return Ok(None);
+        };
         let read = serde_json::from_slice(&json);
         Ok(Some(read.map_err(|e| {
             let (line, column) = (e.line(), e.column());
@@ -107,7 +109,7 @@ impl Context {
 
     /// What an earlier attempt, or this one, noted last with [`checkpoint`](Self::checkpoint). Also after a crash.
     pub fn last_checkpoint(&self) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(self.store().noted(namespace::CHECKPOINT, &self.key_of(""))?)
+        Ok(self.store().noted(self.grant(), namespace::CHECKPOINT, &self.key_of(""))?)
     }
 
     /// Says how far the job is, for [`Backlog::progress`](crate::Backlog::progress): a percentage, at most 100, and a

@@ -85,7 +85,15 @@ mod tests {
         let mut envelope = Envelope::new("kind", Millis(0));
         envelope.queue = queue.to_owned();
         let token = Token { epoch: 1, counter: 1 };
-        Grant { id: JobId(1), token, attempt: 1, envelope, args: Vec::new(), idempotency_key: String::new() }
+        Grant {
+            id: JobId(1),
+            token,
+            attempt: 1,
+            envelope,
+            args: Vec::new(),
+            opened: None,
+            idempotency_key: String::new(),
+        }
     }
 
     /// Claims up to `n` from what each queue has, in the order asked.

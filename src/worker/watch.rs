@@ -47,7 +47,7 @@ impl Verdict {
             Settle::Nack { .. } | Settle::Bury(_) => "dead",
             Settle::Release => "released",
             Settle::Snooze(_) => "snoozed",
-            Settle::Park(_) => "parked",
+            Settle::Park(_) | Settle::SetAside(_) => "parked",
             Settle::Cancel => "cancelled",
         };
         Self { outcome, error }

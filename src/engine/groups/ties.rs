@@ -65,6 +65,8 @@ impl Ties {
 /// What the groups of new jobs take in their frame, at most, bytes.
 pub(in crate::engine) fn room_of_new(jobs: &[Prepared]) -> usize {
     let ties = jobs.iter().filter_map(|job| job.ties.as_deref());
+    // A duplicate among them leaves a gap, and behind it a run of its own.
+    let runs = jobs.iter().filter(|job| job.is_reserved() && job.group().is_some()).count();
     let of_one = |ties: &Ties| {
         let member = if ties.group.is_some() { CELL_ROOM + MARK_ROOM } else { 0 };
         let waits = ties.after.as_ref().map_or(0, |parents| CELL_ROOM + MARK_ROOM * parents.len());
@@ -77,7 +79,8 @@ pub(in crate::engine) fn room_of_new(jobs: &[Prepared]) -> usize {
         last = ties.group;
         if shared { 0 } else { of_one(ties) }
     })
-    .sum()
+    .sum::<usize>()
+        + runs * MARK_ROOM
 }
 
 impl Core {

@@ -104,7 +104,7 @@ fn a_result_is_answered_until_its_time_is_over_and_not_a_moment_longer() {
     let cell = result_cell(&grant, vec![7], super::world::at(0));
     assert!(engine.end(&grant, Settle::Ack { follow_ups: Vec::new(), cells: Vec::from_iter(cell) }));
     world.clock.advance(Duration::from_millis(9_999));
-    assert_eq!(engine.result(id).unwrap(), Some(vec![7]));
+    assert_eq!(engine.result(id).unwrap(), Some(Ok(vec![7])));
     assert_eq!(engine.prune().unwrap(), 0);
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(engine.result(id).unwrap(), None);

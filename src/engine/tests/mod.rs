@@ -28,6 +28,8 @@ mod reach;
 mod reopen;
 mod rules;
 mod script;
+#[cfg(feature = "encrypt")]
+mod sealed;
 mod settled;
 mod short;
 mod suspects;

@@ -171,7 +171,7 @@ fn step(judged: &mut Judged, rng: &mut fastrand::Rng) -> Step {
                 let soon = |rng: &mut fastrand::Rng| at(judged.now_ms() - START_MS + rng.u64(..3_000));
                 NewJob {
                     unique: (rng.u8(..4) != 0).then(|| format!("key {}", rng.u8(..2))),
-                    rule: UniqueRule { until_started: rng.bool(), on_conflict, period: None },
+                    rule: UniqueRule { until_started: rng.bool(), on_conflict, ..UniqueRule::default() },
                     run_at: rng.bool().then(|| soon(rng)),
                     expires_at: (rng.u8(..3) == 0).then(|| soon(rng)),
                     max_attempts: rng.u32(1..4),

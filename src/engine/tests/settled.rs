@@ -72,7 +72,7 @@ impl Judged {
             Settle::Release => self.oracle.release(id, token),
             Settle::Snooze(after) => self.oracle.snooze(id, token, later(after)),
             Settle::Bury(_) => self.oracle.bury(id, token),
-            Settle::Park(_) => self.oracle.park(id, token),
+            Settle::Park(_) | Settle::SetAside(_) => self.oracle.park(id, token),
             Settle::Cancel => self.oracle.give_up(id, token),
         };
         Ok(op)

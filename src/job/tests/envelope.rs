@@ -98,7 +98,7 @@ fn a_job_is_careful_when_its_claim_needs_a_look_at_it() {
     assert!(Envelope { max_attempts: 1, ..job(State::Ready) }.careful(), "the only attempt");
     assert!(Envelope { crashes: 1, ..job(State::Ready) }.careful());
     assert!(Envelope { expires_at: Some(NOW), ..job(State::Ready) }.careful());
-    assert!(Envelope { sealed: Some(Sealed { key: 1, parts: 1 }), ..job(State::Ready) }.careful());
+    assert!(Envelope { sealed: Some(Sealed::under("k")), ..job(State::Ready) }.careful());
 }
 
 #[test]

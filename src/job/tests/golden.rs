@@ -86,7 +86,7 @@ fn a_job_with_everything_set_is_pinned() {
         keep_result_ms: Some(60_000),
         errors: vec![error(2, ErrorCause::Panicked, Some(4)), error(3, ErrorCause::Other(77), None)],
         reason: Some("why".to_owned()),
-        sealed: Some(Sealed { key: 2, parts: 3 }),
+        sealed: Some(Sealed { key: "2026-11".to_owned(), parts: 3 }),
         extra: vec![Extra { tag: 22, bytes: vec![0xaa, 0xbb] }],
         ..job(State::InFlight { token: TOKEN, since: Millis(NOW.0 + 4) })
     };
@@ -126,7 +126,7 @@ fn a_job_with_everything_set_is_pinned() {
         14 04 03776879
         15 09 fd01c02cc899010000
         16 02 aabb
-        80 02 02 03
+        81 09 07 323032362d3131 03
         02 00ff
     ",
     );

@@ -173,7 +173,7 @@ impl Sampler {
         job.keep_result_ms = self.sometimes(Self::number);
         job.errors = (0..self.rng.usize(..=10)).map(|_| self.error()).collect();
         job.reason = self.sometimes(Self::text);
-        job.sealed = self.sometimes(|s| Sealed { key: s.small(), parts: s.rng.u8(..) });
+        job.sealed = self.sometimes(|s| Sealed { key: s.text(), parts: s.rng.u8(..) });
         if self.rng.bool() {
             let bytes = self.slice(20);
             job.extra = vec![

@@ -46,7 +46,7 @@ impl Bench {
     {
         // A backlog of its own for what the run keeps; of the same moment.
         let clock = Arc::new(ManualClock::new(self.clock.wall_ms()));
-        let options = Options::new().segment_bytes(SEGMENT_BYTES);
+        let options = Options::new().segment_bytes(SEGMENT_BYTES).keys_of(&self.options);
         let aside = super::open(&options, &SimDisk::new(), &clock, self.seed, self.lives)?;
         aside.enqueue(job)?;
         run_alone(aside.as_store(), handler)

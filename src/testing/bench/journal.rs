@@ -162,8 +162,12 @@ impl JobStore for Journal {
         self.store.note(grant, cells, level)
     }
 
-    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.noted(namespace, key)
+    fn noted(&self, grant: &Grant, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.noted(grant, namespace, key)
+    }
+
+    fn progress(&self, id: JobId) -> Result<Option<Vec<u8>>> {
+        self.store.progress(id)
     }
 
     fn wait_for_work(&self, queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {

@@ -105,7 +105,7 @@ impl Bench {
             if ours && waits {
                 let args = parse_args(&envelope.kind, envelope.codec, &args)
                     .unwrap_or_else(|e| panic!("job {id}: {e}\n{}", self.picture()));
-                found.push(EnqueuedJob { info: JobInfo::new(id, &envelope), args });
+                found.push(EnqueuedJob { info: self.backlog.info_of(id, &envelope), args });
             }
         }
         found
@@ -124,7 +124,7 @@ impl Bench {
         let jobs = self.stands();
         let mut text = format!("there stand jobs={}", jobs.len());
         for (id, envelope, args) in jobs.iter().take(SHOWN_MAX) {
-            let info = JobInfo::new(*id, envelope);
+            let info = self.backlog.info_of(*id, envelope);
             // Writing into a String cannot fail.
             let _ = write!(text, "\n  job {id} {:?} queue={:?} {}", info.kind, info.queue, self.stand_of(&info));
             let _ = write!(text, " args={}", shown(envelope.codec, args));

@@ -11,7 +11,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::engine::{CellSet, Durability, Events, Grant, Settle, Stream, Ticket, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Lsn, Millis, Phase, Token};
-use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, next};
+use crate::job::{AttemptError, Codec, Envelope, Event, Next, State as JobState, namespace, next};
 use crate::limits::Scaled;
 use crate::queue::seam::JobStore;
 
@@ -159,7 +159,7 @@ fn event(how: Settle, grant: &Grant, now: Millis) -> Event {
         Settle::Release | Settle::Cancel => Event::Release { now },
         Settle::Snooze(delay) => Event::Snooze { until: now.after(delay), now },
         Settle::Bury(reason) => Event::Bury { reason, now },
-        Settle::Park(reason) => Event::Park { reason, now },
+        Settle::Park(reason) | Settle::SetAside(reason) => Event::Park { reason, now },
     }
 }
 
@@ -189,7 +189,15 @@ impl JobStore for Twin {
                 *job = envelope.clone();
                 let attempt = envelope.attempts + 1;
                 let idempotency_key = format!("twin-{id}");
-                grants.push(Grant { id: JobId(id), token, attempt, envelope, args: args.clone(), idempotency_key });
+                grants.push(Grant {
+                    id: JobId(id),
+                    token,
+                    attempt,
+                    envelope,
+                    args: args.clone(),
+                    opened: None,
+                    idempotency_key,
+                });
             }
             Ok(grants)
         })
@@ -227,8 +235,12 @@ impl JobStore for Twin {
         })
     }
 
-    fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn noted(&self, _grant: &Grant, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(self.held.lock().cells.get(&(namespace, key.to_vec())).cloned())
+    }
+
+    fn progress(&self, id: JobId) -> Result<Option<Vec<u8>>> {
+        Ok(self.held.lock().cells.get(&(namespace::PROGRESS, id.0.to_be_bytes().to_vec())).cloned())
     }
 
     fn wait_for_work(&self, _queues: &[String], give_up: &dyn Fn() -> bool) -> Result<()> {

@@ -40,7 +40,8 @@ mod tag {
     pub(super) const ERRORS: u8 = 19;
     pub(super) const REASON: u8 = 20;
     pub(super) const CHANGED_AT: u8 = 21;
-    pub(super) const SEALED: u8 = super::MUST_UNDERSTAND;
+    // 128 was drawn for it once, with a number for the key, and never written.
+    pub(super) const SEALED: u8 = super::MUST_UNDERSTAND + 1;
 }
 
 /// How much of the fields to read.
@@ -119,7 +120,7 @@ pub(super) fn write(job: &Envelope) -> Written {
     }
     out.put_some(tag::REASON, job.reason.as_ref());
     out.put_some(tag::CHANGED_AT, job.changed_at);
-    out.put_some(tag::SEALED, job.sealed.map(sealed_out));
+    out.put_some(tag::SEALED, job.sealed.as_ref().map(sealed_out));
     out
 }
 

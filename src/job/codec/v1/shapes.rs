@@ -52,8 +52,8 @@ pub(super) struct ErrorV1<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct SealedV1 {
-    key: u32,
+pub(super) struct SealedV1<'a> {
+    key: &'a str,
     parts: u8,
 }
 
@@ -142,10 +142,10 @@ pub(super) fn error_in(stored: &ErrorV1<'_>) -> AttemptError {
     }
 }
 
-pub(super) fn sealed_out(sealed: Sealed) -> SealedV1 {
-    SealedV1 { key: sealed.key, parts: sealed.parts }
+pub(super) fn sealed_out(sealed: &Sealed) -> SealedV1<'_> {
+    SealedV1 { key: &sealed.key, parts: sealed.parts }
 }
 
-pub(super) fn sealed_in(stored: &SealedV1) -> Sealed {
-    Sealed { key: stored.key, parts: stored.parts }
+pub(super) fn sealed_in(stored: &SealedV1<'_>) -> Sealed {
+    Sealed { key: stored.key.to_owned(), parts: stored.parts }
 }
