@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, JobId, Millis, Phase};
-use crate::job::{Codec, Envelope, State as JobState};
+use crate::job::{Codec, Criteria, Envelope, State as JobState};
 
 use super::Core;
 
@@ -189,27 +189,19 @@ pub(crate) trait Source {
     /// A cell's value and until when it counts.
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>>;
 
-    /// Live jobs by id, those after `after` that are `wanted`, at most `limit`; of one state if asked.
-    fn list(
-        &self,
-        phase: Option<Phase>,
-        after: Option<JobId>,
-        limit: usize,
-        wanted: &dyn Fn(&JobInfo) -> bool,
-    ) -> Result<Vec<JobInfo>> {
+    /// Live jobs by id, those after `after` that match, at most `limit`.
+    fn list(&self, criteria: &Criteria, after: Option<JobId>, limit: usize) -> Result<Vec<JobInfo>> {
         let mut found = Vec::new();
         let mut from = after.map_or(Some(JobId(0)), next_id);
         while let Some(start) = from
             && found.len() < limit
         {
-            let ids = self.ids_from(start, phase);
+            let ids = self.ids_from(start, criteria.phase);
             from = ids.last().copied().and_then(next_id);
             for id in ids {
                 let Some((envelope, _)) = self.job(id)? else { continue };
-                let info = JobInfo::new(id, &envelope);
-                let in_phase = phase.is_none_or(|phase| phase == info.phase);
-                if in_phase && found.len() < limit && wanted(&info) {
-                    found.push(info);
+                if found.len() < limit && criteria.fits(&envelope) {
+                    found.push(JobInfo::new(id, &envelope));
                 }
             }
         }

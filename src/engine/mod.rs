@@ -98,6 +98,7 @@ pub(crate) use groups::Ties;
 pub use groups::{GroupSealed, GroupStatus, OnParentFailure};
 pub(crate) use history::HISTORY_DEFAULT;
 pub use history::PastJob;
+pub(crate) use crate::job::Criteria;
 pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};

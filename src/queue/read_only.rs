@@ -63,7 +63,7 @@ impl ReadOnly {
 
     /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
-        self.engine.list(filter.phase, filter.after, filter.limit, &|job| filter.fits(job))
+        self.engine.list(&filter.criteria, filter.after, filter.limit)
     }
 
     /// Writes every live job and cell as JSON lines. See [`Backlog::dump`](crate::Backlog::dump).
