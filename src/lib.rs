@@ -110,17 +110,17 @@ pub(crate) mod worker;
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
-    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupSealed, GroupStatus,
+    Acceptance, AuditRecord, BulkDone, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupSealed, GroupStatus,
     IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Status,
     VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{GroupId, JobId, Phase};
+pub use ids::{AuditId, GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, Ending, ErrorCause};
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{
-    Backlog, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
+    Backlog, Bulk, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
     LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
 };
 pub use worker::{

@@ -186,6 +186,8 @@ pub(crate) trait Source {
     fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>>;
     /// Every cell's namespace and key, in order.
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)>;
+    /// Keys of one namespace, in order.
+    fn cell_keys_in(&self, namespace: u8) -> Vec<Vec<u8>>;
     /// A cell's value and until when it counts.
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>>;
 
@@ -245,6 +247,10 @@ pub(super) fn cell_keys(books: &super::books::Books) -> Vec<(u8, Vec<u8>)> {
     books.index.all_cells().map(|(namespace, key, _)| (namespace, key.to_vec())).collect()
 }
 
+pub(super) fn cell_keys_in(books: &super::books::Books, namespace: u8) -> Vec<Vec<u8>> {
+    books.index.cells(namespace).map(|(key, _)| key.to_vec()).collect()
+}
+
 impl Source for Core {
     fn ids_from(&self, start: JobId, phase: Option<Phase>) -> Vec<JobId> {
         some_ids(&self.state.lock().books, start, phase)
@@ -256,6 +262,10 @@ impl Source for Core {
 
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
         cell_keys(&self.state.lock().books)
+    }
+
+    fn cell_keys_in(&self, namespace: u8) -> Vec<Vec<u8>> {
+        cell_keys_in(&self.state.lock().books, namespace)
     }
 
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {

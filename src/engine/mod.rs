@@ -7,6 +7,7 @@
 //! * [`enqueue`] (`conditional`: with cells) with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and
 //!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`results`],
 //!   [`retention`], [`time`] (`timed`: for a service above): the verbs.
+//! * [`bulk`] and [`audit`]: a verb for all jobs that match, and what is kept of it.
 //! * [`over`] with its [`watch`], [`tell`] with [`events`], their [`stream`] and [`history`]: those who wait for a job, and
 //!   those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
@@ -23,8 +24,10 @@
 
 #[cfg(feature = "metrics")]
 mod ages;
+mod audit;
 mod bell;
 mod books;
+mod bulk;
 mod checkpoint;
 mod claim;
 mod close;
@@ -76,6 +79,7 @@ pub(crate) mod world;
 
 use std::sync::Arc;
 
+pub(crate) use crate::job::{BulkVerb, Criteria};
 use crate::clock::Clock;
 use crate::disk::{Disk, Lock};
 use crate::error::Error;
@@ -89,6 +93,8 @@ use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
 
+pub use audit::{AuditRecord, BulkDone};
+pub(crate) use audit::audits;
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
@@ -98,7 +104,6 @@ pub(crate) use groups::Ties;
 pub use groups::{GroupSealed, GroupStatus, OnParentFailure};
 pub(crate) use history::HISTORY_DEFAULT;
 pub use history::PastJob;
-pub(crate) use crate::job::Criteria;
 pub use limits::Limits;
 pub(crate) use look::Source;
 pub use look::{Counts, JobInfo, QueueCounts, Status};

@@ -127,6 +127,15 @@ pub(crate) struct BulkCounts {
 }
 
 impl BulkCounts {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.changed = self.changed.saturating_add(more.changed);
+        self.requested = self.requested.saturating_add(more.requested);
+        self.refused = self.refused.saturating_add(more.refused);
+        self.running = self.running.saturating_add(more.running);
+        self.duplicate = self.duplicate.saturating_add(more.duplicate);
+        self.unreadable = self.unreadable.saturating_add(more.unreadable);
+    }
+
     /// Jobs that were met.
     pub(crate) fn total(&self) -> u64 {
         let Self { changed, requested, refused, running, duplicate, unreadable } = *self;
@@ -145,6 +154,8 @@ pub(crate) struct BulkRun {
     pub(crate) ceiling: u64,
     /// What waits is done with; now those that ran.
     pub(crate) second_round: bool,
+    /// The first id that was left for the second round, or a lower one.
+    pub(crate) spared: Option<u64>,
     /// Ids up to this one are done with.
     pub(crate) through: u64,
     pub(crate) counts: BulkCounts,
@@ -152,12 +163,25 @@ pub(crate) struct BulkRun {
 
 impl BulkRun {
     pub(crate) fn new(who: String, verb: BulkVerb, criteria: Criteria, ceiling: u64) -> Self {
-        Self { who, verb, criteria, ceiling, second_round: false, through: 0, counts: BulkCounts::default() }
+        Self { who, verb, criteria, ceiling, second_round: false, spared: None, through: 0, counts: BulkCounts::default() }
     }
 
     /// What was asked for, in words.
     pub(crate) fn what(&self) -> String {
         format!("{}: {}", self.verb, self.criteria)
+    }
+
+    /// This one is left for the second round.
+    pub(crate) fn spare(&mut self, id: Option<u64>) {
+        self.spared = self.spared.into_iter().chain(id).min();
+    }
+
+    /// The first round is through: on to the second, if one was left for it. `false`: there is nothing more to do.
+    pub(crate) fn begin_second_round(&mut self) -> bool {
+        let Some(first) = self.spared.take().filter(|_| self.spares_running()) else { return false };
+        self.second_round = true;
+        self.through = first.saturating_sub(1);
+        true
     }
 
     /// Whether jobs that run are left for the second round.

@@ -46,6 +46,10 @@ impl ReadOnly {
         Ok(Self { engine: ReadOnlyEngine::open(disk, clock)? })
     }
 
+    pub(super) fn engine(&self) -> &ReadOnlyEngine {
+        &self.engine
+    }
+
     /// Whether another process owned the directory.
     pub fn is_owned(&self) -> bool {
         self.engine.is_owned()

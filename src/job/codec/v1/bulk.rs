@@ -33,6 +33,7 @@ struct BulkV1<'a> {
     criteria: List<FieldV1<'a>>,
     ceiling: u64,
     second_round: bool,
+    spared: Option<u64>,
     through: u64,
     counts: CountsV1,
     #[serde(borrow)]
@@ -78,7 +79,7 @@ fn cell<T: Serialize>(stored: &T) -> Vec<u8> {
 }
 
 pub(in crate::job::codec) fn encode(run: &BulkRun) -> Vec<u8> {
-    let BulkRun { who, verb, criteria, ceiling, second_round, through, counts } = run;
+    let BulkRun { who, verb, criteria, ceiling, second_round, spared, through, counts } = run;
     let fields = fields_of(criteria);
     cell(&BulkV1 {
         who,
@@ -92,6 +93,7 @@ pub(in crate::job::codec) fn encode(run: &BulkRun) -> Vec<u8> {
         criteria: List(fields.iter().map(|(tag, value)| FieldV1 { tag: *tag, value: Bytes(value) }).collect()),
         ceiling: *ceiling,
         second_round: *second_round,
+        spared: *spared,
         through: *through,
         counts: counts_out(counts),
         added: List(Vec::new()),
@@ -115,6 +117,7 @@ pub(in crate::job::codec) fn decode(value: &[u8]) -> Result<BulkRun, DecodeError
         criteria: criteria_of(&stored.criteria)?,
         ceiling: stored.ceiling,
         second_round: stored.second_round,
+        spared: stored.spared,
         through: stored.through,
         counts: counts_in(&stored.counts),
     })
