@@ -22,7 +22,7 @@ use crate::ids::{AuditId, JobId, Phase};
 use crate::job::{Audit, BulkCounts, BulkRun, BulkVerb, Envelope, Record, encode_bulk, namespace};
 use crate::log::Class;
 
-use super::reading::{CHUNK_JOBS_MAX, is_meant};
+use super::reading::{CHUNK_JOBS_MAX, Found, is_meant};
 
 /// The jobs met, and what becomes of them.
 struct Chunk {
@@ -66,8 +66,18 @@ struct Staged {
 
 impl Core {
     /// Brings a bulk verb forward by the next jobs, mostly in one frame. The ticket is that of its last frame.
-    pub(super) fn bulk_step(&self, number: AuditId, run: &mut BulkRun) -> Result<Option<Ticket>> {
+    pub(in crate::engine) fn bulk_step(&self, number: AuditId, run: &mut BulkRun) -> Result<Option<Ticket>> {
         let found = self.next_matching(run)?;
+        self.bulk_step_with(number, run, found)
+    }
+
+    /// With what was read.
+    pub(in crate::engine) fn bulk_step_with(
+        &self,
+        number: AuditId,
+        run: &mut BulkRun,
+        found: Found,
+    ) -> Result<Option<Ticket>> {
         run.spare(found.spared);
         let jobs = found.jobs.into_iter().map(|(id, seen)| self.judge(run, id, seen));
         let mut chunk = Chunk { jobs: jobs.collect(), through: found.through, at_end: found.at_end };

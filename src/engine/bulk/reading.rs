@@ -21,7 +21,7 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 const LOOKED_AT: usize = 4_096;
 
 /// What was met, by id.
-pub(super) struct Found {
+pub(in crate::engine) struct Found {
     /// Those that match, and those of which nobody can say.
     pub(super) jobs: Vec<(JobId, Result<Seen>)>,
     /// Ids up to it were looked at.
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// The next matching jobs behind `run.through`, as many as one frame takes.
-    pub(super) fn next_matching(&self, run: &BulkRun) -> Result<Found> {
+    pub(in crate::engine) fn next_matching(&self, run: &BulkRun) -> Result<Found> {
         let bytes_max = self.chunk_bytes_max();
         let mut found = Found { jobs: Vec::new(), through: run.through, at_end: false, spared: None };
         let mut bytes = 0;
