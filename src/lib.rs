@@ -110,9 +110,9 @@ pub(crate) mod worker;
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
-    Acceptance, AuditRecord, BulkDone, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupSealed, GroupStatus,
-    IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Status,
-    VerifyReport, What,
+    Acceptance, AuditRecord, BulkDone, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events,
+    GroupSealed, GroupStatus, IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts,
+    RecoveryReport, Requeued, Status, VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{AuditId, GroupId, JobId, Phase};
@@ -120,8 +120,8 @@ pub use job::{Backoff, Codec, Ending, ErrorCause};
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{
-    Backlog, Bulk, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
-    LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
+    Backlog, Bulk, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder,
+    Lease, LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
 };
 pub use worker::{
     BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress, Retry, Run,

@@ -148,9 +148,7 @@ impl Core {
 
     /// Whether upkeep has a bulk verb to go on with at once.
     pub(super) fn bulks_wait(state: &State) -> bool {
-        state.books.index.cell_count(namespace::BULK) > 0
-            && !state.bulks.no_room
-            && !state.bulks.left(state).is_empty()
+        state.books.index.cell_count(namespace::BULK) > 0 && !state.bulks.no_room && !state.bulks.left(state).is_empty()
     }
 
     /// How many jobs match now.
@@ -177,9 +175,9 @@ impl Core {
     fn count_plain(&self, criteria: &Criteria) -> u64 {
         let state = self.state.lock();
         let index = &state.books.index;
-        let lanes = index.lanes().filter(|(_, name)| {
-            criteria.queue.as_ref().is_none_or(|queue| queue == super::lines::queue_of(name))
-        });
+        let lanes = index
+            .lanes()
+            .filter(|(_, name)| criteria.queue.as_ref().is_none_or(|queue| queue == super::lines::queue_of(name)));
         let counted = lanes.flat_map(|(lane, _)| Phase::ALL.into_iter().zip(index.counts(lane)));
         counted.filter(|(phase, _)| criteria.phase.is_none_or(|wanted| wanted == *phase)).map(|(_, jobs)| jobs).sum()
     }

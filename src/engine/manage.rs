@@ -210,7 +210,9 @@ impl Core {
                     drop(state);
                     match self.see(id) {
                         Ok(again) => seen.extend(again.map(|again| (id, Ok(again)))),
-                        Err(own) if matches!(own.kind(), ErrorKind::Corrupt | ErrorKind::Io) => seen.push((id, Err(own))),
+                        Err(own) if matches!(own.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                            seen.push((id, Err(own)))
+                        }
                         Err(all) => return Err(all),
                     }
                     state = self.state.lock();

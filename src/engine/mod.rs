@@ -79,11 +79,11 @@ pub(crate) mod world;
 
 use std::sync::Arc;
 
-pub(crate) use crate::job::{BulkVerb, Criteria};
 use crate::clock::Clock;
 use crate::disk::{Disk, Lock};
 use crate::error::Error;
 use crate::index::Keeper;
+pub(crate) use crate::job::{BulkVerb, Criteria};
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
@@ -93,8 +93,8 @@ use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
 
-pub use audit::{AuditRecord, BulkDone};
 pub(crate) use audit::audits;
+pub use audit::{AuditRecord, BulkDone};
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};

@@ -163,7 +163,16 @@ pub(crate) struct BulkRun {
 
 impl BulkRun {
     pub(crate) fn new(who: String, verb: BulkVerb, criteria: Criteria, ceiling: u64) -> Self {
-        Self { who, verb, criteria, ceiling, second_round: false, spared: None, through: 0, counts: BulkCounts::default() }
+        Self {
+            who,
+            verb,
+            criteria,
+            ceiling,
+            second_round: false,
+            spared: None,
+            through: 0,
+            counts: BulkCounts::default(),
+        }
     }
 
     /// What was asked for, in words.

@@ -38,7 +38,11 @@ struct Prepared {
 
 #[expect(clippy::large_enum_variant, reason = "nearly always the large one")]
 enum Fate {
-    Changes { seen: Seen, change: Change, entry: Entry },
+    Changes {
+        seen: Seen,
+        change: Change,
+        entry: Entry,
+    },
     /// Its state does not take the verb, or it stands so already.
     Refused,
     Running,

@@ -120,7 +120,9 @@ fn standing(index: &Index, group: Option<u64>, from: u64) -> Box<dyn Iterator<It
         Some((first, u64::from_be_bytes(last)))
     });
     let behind = runs.filter(move |(_, last)| *last >= from);
-    Box::new(behind.flat_map(move |(first, last)| {
-        index.jobs_from(JobId(first.max(from))).take_while(move |(id, _)| id.0 <= last)
-    }))
+    Box::new(
+        behind.flat_map(move |(first, last)| {
+            index.jobs_from(JobId(first.max(from))).take_while(move |(id, _)| id.0 <= last)
+        }),
+    )
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::sample::{NOW, TOKEN, failure, job};
 use crate::ids::{JobId, Millis, Phase};
 use crate::job::{
-    AttemptError, Audit, Backoff, BulkCounts, BulkRun, BulkVerb, Callback, Cause, CellRecord, ClaimRun, Claimed, Codec, Counters, Criteria, DecodeError, Due, Ended, Ending,
-    Envelope, ErrorCause, Extra, Group, JobRecord, Opened, Record, Removes, Scope, Sealed, State, Totals, Unique,
-    Verdict, decode, decode_audit, decode_bulk, decode_group, encode, encode_audit, encode_bulk, encode_group, kind, namespace,
+    AttemptError, Audit, Backoff, BulkCounts, BulkRun, BulkVerb, Callback, Cause, CellRecord, ClaimRun, Claimed, Codec,
+    Counters, Criteria, DecodeError, Due, Ended, Ending, Envelope, ErrorCause, Extra, Group, JobRecord, Opened, Record,
+    Removes, Scope, Sealed, State, Totals, Unique, Verdict, decode, decode_audit, decode_bulk, decode_group, encode,
+    encode_audit, encode_bulk, encode_group, kind, namespace,
 };
 
 /// `drawn` is hex; blanks and line ends part what belongs together.
