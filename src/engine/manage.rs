@@ -211,7 +211,7 @@ impl Core {
                     match self.see(id) {
                         Ok(again) => seen.extend(again.map(|again| (id, Ok(again)))),
                         Err(own) if matches!(own.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
-                            seen.push((id, Err(own)))
+                            seen.push((id, Err(own)));
                         }
                         Err(all) => return Err(all),
                     }

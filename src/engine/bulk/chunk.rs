@@ -186,7 +186,7 @@ impl Core {
         self.attempt(|state| {
             let plan = self.plan(state, run, chunk);
             let (next, over) = brought_forward(run, chunk, &plan);
-            let cells = self.cells_of(state, number, &next, over, plan.filings.is_empty());
+            let cells = self.cells_of(state, number, &next, over, next == *run);
             let staged = |run, over| Staged { taken: plan.taken, run, over };
             if cells.is_empty() {
                 return Ok(Try::Done(staged(next, None)));
@@ -205,11 +205,12 @@ impl Core {
         })
     }
 
-    /// What the frame says of the verb itself; nothing, if it changes no job and is not the last one.
+    /// What the frame says of the verb itself; nothing, if it is no further than before. What changes no job says so too:
+    /// who goes on with it has nothing but the cell.
     fn cells_of(&self, state: &State, number: AuditId, run: &BulkRun, over: bool, idle: bool) -> Vec<CellSet> {
         let own = |value| CellSet { namespace: namespace::BULK, key: bulk::key_of(number), value, until: None };
         if !over {
-            let value = (!idle && !planted!(BulkLeavesNoCell)).then(|| own(Some(encode_bulk(run))));
+            let value = (!(idle || planted!(BulkLeavesNoCell))).then(|| own(Some(encode_bulk(run))));
             return value.into_iter().collect();
         }
         let audit = Audit { who: run.who.clone(), what: run.what(), counts: Some(run.counts) };

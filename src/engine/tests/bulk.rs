@@ -346,8 +346,8 @@ fn p11_on_a_full_disk_what_grows_waits_for_room_and_a_bulk_cancel_makes_it() {
     world.disk.set_capacity(u64::from(SEGMENT_BYTES) * 8);
     let engine = world.open();
     let mut ids = Vec::new();
-    while ids.len() < 1_500 {
-        ids.extend(engine.add_many((0..500).map(|_| job("x")).collect()));
+    while ids.len() < 700 {
+        ids.extend(engine.add_many((0..350).map(|_| job("x")).collect()));
     }
     let filler = |n: usize| NewJob { queue: "filler".into(), ..job(&"y".repeat(n)) };
     for bytes in [3_000, 300, 10] {
@@ -360,7 +360,7 @@ fn p11_on_a_full_disk_what_grows_waits_for_room_and_a_bulk_cancel_makes_it() {
     let refused = engine.bulk("ada", grow, &targets, &mut |_| {}).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Full);
     let moved = engine.counts().queues[&queue].ready;
-    assert!(moved > 0 && moved < 1_500, "moved={moved}");
+    assert!(moved > 0 && moved < 700, "moved={moved}");
     assert_eq!((engine.continue_bulks().unwrap(), records(&engine).len()), (0, 0), "still no room, and not over");
     let _ = crate::upkeep::step(&engine).unwrap();
     let fillers = Criteria { queue: Some("filler".into()), ..all() };
@@ -368,9 +368,9 @@ fn p11_on_a_full_disk_what_grows_waits_for_room_and_a_bulk_cancel_makes_it() {
     assert_eq!((cancelled.changed, engine.counts().queues["filler"].live()), (engine.counts().cancelled, 0));
     while matches!(engine.compact_step(), Ok(true)) {}
     assert!(upkeep(&engine) > 0);
-    assert_eq!(engine.counts().queues[&queue].ready, 1_500);
+    assert_eq!(engine.counts().queues[&queue].ready, 700);
     let done = records(&engine).into_iter().find(|record| record.number < cancelled.audit);
-    assert_eq!(done.and_then(|record| record.bulk).map(|done| (done.changed, done.total())), Some((1_500, 1_500)));
+    assert_eq!(done.and_then(|record| record.bulk).map(|done| (done.changed, done.total())), Some((700, 700)));
     assert_eq!(records(&engine).len(), 2);
     engine.check_books().unwrap();
 }

@@ -127,6 +127,31 @@ fn upkeep_goes_on_with_it_a_frame_each_turn_and_does_not_sleep_before_it_is_over
 }
 
 #[test]
+fn upkeep_comes_through_many_jobs_that_it_cannot_change_and_into_the_second_round() {
+    let world = World::new(723);
+    let engine = world.open();
+    for _ in 0..6 {
+        engine.add_many((0..500).map(|_| job("x")).collect());
+    }
+    let running = engine.take_some(2);
+    let ceiling = engine.state.lock().next_id;
+    for (verb, number) in [(BulkVerb::Requeue, AuditId(1)), (BulkVerb::Cancel, AuditId(2))] {
+        let mut run = BulkRun::new("ada".into(), verb, all(), ceiling);
+        assert!(engine.bulk_step(number, &mut run).unwrap().is_none());
+        let mut turns = 0;
+        while engine.continue_bulks().unwrap() > 0 {
+            turns += 1;
+            assert!(turns < 100, "{}: it comes no further", run.verb);
+        }
+    }
+    let done: Vec<BulkDone> = records(&engine).into_iter().filter_map(|record| record.bulk).collect();
+    let [cancelled, requeued] = done[..] else { panic!("{done:?}") };
+    assert_eq!((requeued.refused, requeued.running, requeued.total()), (2_998, 2, 3_000));
+    assert_eq!((cancelled.changed, cancelled.requested, cancelled.total()), (2_998, 2, 3_000));
+    assert!(running.iter().all(|grant| engine.cancel_requested(grant.id, grant.token)));
+}
+
+#[test]
 fn a_bulk_cell_that_only_a_newer_release_can_read_is_left_to_it() {
     let world = World::new(722);
     let engine = world.open();
