@@ -1,5 +1,5 @@
 //! One verb for all jobs that match, as a program sees it: numbers, progress, one record, and crashes everywhere.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "system/mod.rs"]
 mod system;

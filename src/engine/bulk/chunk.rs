@@ -210,8 +210,8 @@ impl Core {
     fn cells_of(&self, state: &State, number: AuditId, run: &BulkRun, over: bool, idle: bool) -> Vec<CellSet> {
         let own = |value| CellSet { namespace: namespace::BULK, key: bulk::key_of(number), value, until: None };
         if !over {
-            let value = (!(idle || planted!(BulkLeavesNoCell))).then(|| own(Some(encode_bulk(run))));
-            return value.into_iter().collect();
+            let value = || planted!(BulkLeavesNoCell, None, Some(encode_bulk(run)));
+            return (!idle).then(|| own(value())).into_iter().collect();
         }
         let audit = Audit { who: run.who.clone(), what: run.what(), counts: Some(run.counts) };
         let mut cells = vec![audit::cell(self.clock.now_ms(), number, &audit)];
