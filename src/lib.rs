@@ -113,20 +113,20 @@ pub(crate) mod worker;
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
-    Acceptance, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events, GroupSealed, GroupStatus,
-    IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts, RecoveryReport, Requeued, Status,
-    VerifyReport, What,
+    Acceptance, AuditRecord, BulkDone, Cancelled, Changed, Confirmed, Counts, Durability, Enqueued, Event, Events,
+    GroupSealed, GroupStatus, IndexOrigin, JobInfo, Limits, OnConflict, OnParentFailure, PastJob, QueueCounts,
+    RecoveryReport, Requeued, Status, VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{GroupId, JobId, Phase};
+pub use ids::{AuditId, GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, Ending, ErrorCause};
 #[cfg(feature = "encrypt")]
 pub use keys::KeyRing;
 #[cfg(feature = "cron")]
 pub use queue::Cron;
 pub use queue::{
-    Backlog, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder, Lease,
-    LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
+    Backlog, Bulk, Chain, Claiming, Detached, Done, Filter, Finished, GroupBuilder, GroupEnqueued, Job, JobBuilder,
+    Lease, LeaseError, Options, Pending, Queue, ReadOnly, Receipt, Settling, StaleLease, Unique, Waited, Waiting,
 };
 pub use worker::{
     Alarm, Alert, BoxFuture, Context, Ended, Failure, IntoOutcome, Monitor, OnPoison, Outcome, PoolStats, Progress,

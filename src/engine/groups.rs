@@ -193,6 +193,11 @@ pub(super) fn room_of(state: &State, id: JobId, group: Option<u64>) -> usize {
     groups_of(&state.books.index, id, group).count().saturating_mul(CELL_ROOM)
 }
 
+/// [`room_of`] in a frame that changes other jobs too: groups that are `known` already have theirs.
+pub(super) fn room_beside(state: &State, id: JobId, group: Option<u64>, known: &mut BTreeSet<u64>) -> usize {
+    groups_of(&state.books.index, id, group).filter(|group| known.insert(*group)).count().saturating_mul(CELL_ROOM)
+}
+
 /// What new groups take in their frame, at most, bytes.
 pub(super) fn room_of_born(born: &[(GroupId, bool)]) -> usize {
     born.len().saturating_mul(CELL_ROOM)

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::ids::{GroupId, JobId, Millis, Phase};
-use crate::job::{Codec, Envelope, State as JobState};
+use crate::job::{Codec, Criteria, Envelope, State as JobState};
 use crate::keys::Keys;
 
 use super::{Core, sealed};
@@ -194,32 +194,27 @@ pub(crate) trait Source {
     fn job(&self, id: JobId) -> Result<Option<(Envelope, Vec<u8>)>>;
     /// Every cell's namespace and key, in order.
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)>;
+    /// Keys of one namespace, in order.
+    fn cell_keys_in(&self, namespace: u8) -> Vec<Vec<u8>>;
     /// A cell's value and until when it counts.
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>>;
     /// What opens the texts of sealed jobs.
     fn keys(&self) -> &Keys;
 
-    /// Live jobs by id, those after `after` that are `wanted`, at most `limit`; of one state if asked.
-    fn list(
-        &self,
-        phase: Option<Phase>,
-        after: Option<JobId>,
-        limit: usize,
-        wanted: &dyn Fn(&JobInfo) -> bool,
-    ) -> Result<Vec<JobInfo>> {
+    /// Live jobs by id, those after `after` that match, at most `limit`.
+    fn list(&self, criteria: &Criteria, after: Option<JobId>, limit: usize) -> Result<Vec<JobInfo>> {
         let mut found = Vec::new();
         let mut from = after.map_or(Some(JobId(0)), next_id);
         while let Some(start) = from
             && found.len() < limit
         {
-            let ids = self.ids_from(start, phase);
+            let ids = self.ids_from(start, criteria.phase);
             from = ids.last().copied().and_then(next_id);
             for id in ids {
                 let Some((envelope, _)) = self.job(id)? else { continue };
-                let info = JobInfo::new(id, &envelope, self.keys());
-                let in_phase = phase.is_none_or(|phase| phase == info.phase);
-                if in_phase && found.len() < limit && wanted(&info) {
-                    found.push(info);
+                let texts = || sealed::texts(id, &envelope, self.keys());
+                if found.len() < limit && criteria.fits(&envelope, &texts) {
+                    found.push(JobInfo::new(id, &envelope, self.keys()));
                 }
             }
         }
@@ -263,6 +258,10 @@ pub(super) fn cell_keys(books: &super::books::Books) -> Vec<(u8, Vec<u8>)> {
     books.index.all_cells().map(|(namespace, key, _)| (namespace, key.to_vec())).collect()
 }
 
+pub(super) fn cell_keys_in(books: &super::books::Books, namespace: u8) -> Vec<Vec<u8>> {
+    books.index.cells(namespace).map(|(key, _)| key.to_vec()).collect()
+}
+
 impl Source for Core {
     fn keys(&self) -> &Keys {
         self.keys()
@@ -278,6 +277,10 @@ impl Source for Core {
 
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
         cell_keys(&self.state.lock().books)
+    }
+
+    fn cell_keys_in(&self, namespace: u8) -> Vec<Vec<u8>> {
+        cell_keys_in(&self.state.lock().books, namespace)
     }
 
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {

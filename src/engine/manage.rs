@@ -5,8 +5,9 @@
 //! * The job's record is read outside the lock; under it the place is compared again (rule 9).
 //! * "Already so" answers carry a ticket too: they wait for the staged state they looked at (rule 6).
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::{JobId, Millis, Phase, Token};
+use crate::index::Entry;
 use crate::job::{CellRecord, Envelope, Event, Record, namespace};
 use crate::log::Class;
 
@@ -18,7 +19,7 @@ use super::groups;
 use super::look::Source;
 use super::settings::Durability;
 use super::settle::Change;
-use super::staging::{Entry, Try, entries_len};
+use super::staging::{self, Try, entries_len};
 use super::state::State;
 
 /// What became of a cancel.
@@ -182,12 +183,49 @@ impl Core {
                 // Carried or changed while we read; a failed read of the old place means nothing.
                 continue;
             }
-            let (mut envelope, args) = open_job(&read?).map_err(|what| self.log.damaged(entry.place, what))?;
-            let lease = state.leases.get(&id);
-            let since = lease.map_or(envelope.created_at, |lease| lease.since);
-            as_it_stands(&state.books.index, id, &mut envelope, since);
-            return Ok(Some(Seen { entry, token: lease.map(|lease| lease.token), envelope, args }));
+            let (envelope, args) = open_job(&read?).map_err(|what| self.log.damaged(entry.place, what))?;
+            return Ok(Some(Seen::new(&state, id, entry, envelope, args)));
         }
+    }
+
+    /// [`see`](Self::see) for many, neighbours in one read. Those that are not live are left out; what cannot be read is
+    /// that job's own error.
+    pub(super) fn see_many(&self, ids: &[JobId]) -> Result<Vec<(JobId, Result<Seen>)>> {
+        let before: Vec<(JobId, Entry)> = {
+            let state = self.state.lock();
+            ids.iter().filter_map(|id| Some((*id, state.books.index.get(*id)?))).collect()
+        };
+        if before.iter().any(|(_, entry)| entry.place.lsn >= self.log.written()) {
+            self.push()?;
+        }
+        let wanted: Vec<_> = before.iter().map(|(id, entry)| (entry.place, id.0)).collect();
+        let read = before.iter().zip(self.log.read_many(&wanted)).map(|((id, entry), read)| {
+            let opened = read.and_then(|raw| open_job(&raw).map_err(|what| self.log.damaged(entry.place, what)));
+            (*id, entry.place, opened)
+        });
+        let read: Vec<_> = read.collect();
+        let mut seen = Vec::with_capacity(read.len());
+        let mut state = self.state.lock();
+        for (id, place, opened) in read {
+            match state.books.index.get(id) {
+                None => {}
+                Some(entry) if entry.place == place && !is_refused(&opened) => {
+                    seen.push((id, opened.map(|(envelope, args)| Seen::new(&state, id, entry, envelope, args))));
+                }
+                Some(_) => {
+                    drop(state);
+                    match self.see(id) {
+                        Ok(again) => seen.extend(again.map(|again| (id, Ok(again)))),
+                        Err(own) if matches!(own.kind(), ErrorKind::Corrupt | ErrorKind::Io) => {
+                            seen.push((id, Err(own)));
+                        }
+                        Err(all) => return Err(all),
+                    }
+                    state = self.state.lock();
+                }
+            }
+        }
+        Ok(seen)
     }
 
     fn change_by_id(&self, id: JobId, event: &Event) -> Result<(Answer, Ticket)> {
@@ -224,10 +262,7 @@ impl Core {
             if !self.make_room(state, bytes, change.class()) {
                 return Ok(Try::NoRoom(change.class()));
             }
-            if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
-                lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
-                state.watchers.stops(id);
-            }
+            tell_lease(state, id, change);
             let lsn = self.file_change(state, id, &seen.envelope, change)?;
             let ticket = Ticket { lsn, level: Durability::Sync };
             Ok(Try::Done(Some((Answer::Changed(seen.entry.phase), ticket))))
@@ -275,7 +310,7 @@ impl Core {
             until: None,
             carried: false,
         };
-        let bytes = entries_len([&Entry::new(0, &Record::Cell(cell.clone()))]);
+        let bytes = entries_len([&staging::Entry::new(0, &Record::Cell(cell.clone()))]);
         self.attempt(|state| {
             if state.pauses(namespace).contains(name) == paused {
                 return Ok(Try::Done(planted!(
@@ -287,7 +322,7 @@ impl Core {
             if !self.make_room(state, bytes, Class::Closing) {
                 return Ok(Try::NoRoom(Class::Closing));
             }
-            let (place, lsn) = self.put_one(state, Entry::new(0, &Record::Cell(cell.clone())));
+            let (place, lsn) = self.put_one(state, staging::Entry::new(0, &Record::Cell(cell.clone())));
             self.file_cell(state, &cell, place)?;
             if paused {
                 state.pauses(namespace).insert(name.to_owned());
@@ -318,13 +353,21 @@ impl Core {
 
 /// A job as it was read, with what tells whether it has moved since.
 pub(super) struct Seen {
-    entry: crate::index::Entry,
+    entry: Entry,
     token: Option<Token>,
     pub(super) envelope: Envelope,
     pub(super) args: Vec<u8>,
 }
 
 impl Seen {
+    /// As the index says now, of a job whose newest record holds this.
+    fn new(state: &State, id: JobId, entry: Entry, mut envelope: Envelope, args: Vec<u8>) -> Self {
+        let lease = state.leases.get(&id);
+        let since = lease.map_or(envelope.created_at, |lease| lease.since);
+        as_it_stands(&state.books.index, id, &mut envelope, since);
+        Self { entry, token: lease.map(|lease| lease.token), envelope, args }
+    }
+
     /// Every change of a job moves its record, its phase or its lease.
     pub(super) fn still_stands(&self, state: &State, id: JobId) -> bool {
         planted!(OperatorDoesNotLookAgain)
@@ -333,9 +376,21 @@ impl Seen {
     }
 }
 
+/// The disk did not give it back this time.
+fn is_refused<T>(read: &Result<T>) -> bool {
+    read.as_ref().is_err_and(|refused| refused.kind() == ErrorKind::Io)
+}
+
+/// Whoever runs the job hears of a wish to cancel it.
+pub(super) fn tell_lease(state: &mut State, id: JobId, change: &Change) {
+    if let (Change::Stand { envelope, .. }, Some(lease)) = (change, state.leases.get_mut(&id)) {
+        lease.cancel = envelope.cancel_requested && !planted!(CancelNotToldToLease);
+        state.watchers.stops(id);
+    }
+}
+
 /// The other live job that holds the key this change would take.
-fn taken_key(state: &State, id: JobId, change: &Change) -> Option<JobId> {
-    let Change::Stand { envelope, .. } = change else { return None };
-    let hash = envelope.holds_unique()?;
+pub(super) fn taken_key(state: &State, id: JobId, change: &Change) -> Option<JobId> {
+    let hash = change.takes_key()?;
     state.books.index.unique(hash).filter(|holder| *holder != id && !planted!(RequeueIgnoresKey))
 }

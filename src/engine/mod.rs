@@ -7,6 +7,7 @@
 //! * [`enqueue`] (`conditional`: with cells) with its [`takeover`]s, [`claim`] with its [`suspects`], [`lines`] and
 //!   [`limits`] and what is decided when a job is [`reach`]ed, [`settle`], [`manage`], [`look`], [`groups`], [`results`],
 //!   [`retention`], [`time`] (`timed`: for a service above): the verbs.
+//! * [`bulk`] and [`audit`]: a verb for all jobs that match, and what is kept of it.
 //! * [`over`] with its [`watch`], [`tell`] with [`events`], their [`stream`] and [`history`]: those who wait for a job, and
 //!   those who want to know.
 //! * [`books`], [`ledger`], [`state`]: what stands under the lock.
@@ -22,8 +23,10 @@
 //! Never here: typed jobs, handlers, threads of workers.
 
 mod ages;
+mod audit;
 mod bell;
 mod books;
+mod bulk;
 mod checkpoint;
 mod claim;
 mod close;
@@ -80,6 +83,7 @@ use crate::clock::Clock;
 use crate::disk::{Disk, Lock};
 use crate::error::Error;
 use crate::index::Keeper;
+pub(crate) use crate::job::{BulkVerb, Criteria};
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
@@ -89,6 +93,8 @@ use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 use bell::Bell;
 
+pub(crate) use audit::audits;
+pub use audit::{AuditRecord, BulkDone};
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};

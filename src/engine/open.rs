@@ -128,6 +128,8 @@ fn assemble(
         turns: Turns::default(),
         groups: Groups::of(&books.index)?,
         dead_looked_at: (Millis(0), JobId(0)),
+        next_audit: super::audit::first_free(&books.index),
+        bulks: super::bulk::Bulks::default(),
         watchers: Watchers::default(),
         history: History::default(),
         books,

@@ -21,7 +21,7 @@ use crate::sync::Mutex;
 use super::Core;
 use super::books::{Books, as_it_stands, key_of};
 use super::claim::open_job;
-use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, some_ids};
+use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, cell_keys_in, some_ids};
 use super::recover;
 use super::suspects::token_alone;
 
@@ -250,6 +250,10 @@ impl Source for ReadOnlyEngine {
 
     fn cell_keys(&self) -> Vec<(u8, Vec<u8>)> {
         cell_keys(&self.look().books)
+    }
+
+    fn cell_keys_in(&self, namespace: u8) -> Vec<Vec<u8>> {
+        cell_keys_in(&self.look().books, namespace)
     }
 
     fn cell_value(&self, namespace: u8, key: &[u8]) -> Result<Option<(Vec<u8>, Option<Millis>)>> {

@@ -236,17 +236,31 @@ impl Core {
     /// Stages a change of a job that stood as `before`, and what it means for its groups (room was made for both), and
     /// brings the books forward. Gives the frame's end.
     pub(super) fn file_change(&self, state: &mut State, id: JobId, before: &Envelope, change: &Change) -> Result<Lsn> {
-        Self::note_member(state, id, before.group, step_of(before, change));
-        let company = self.company(state, &[], &[]);
-        let (entry, mut own, mut beside) = (change.entry(id), None, Vec::new());
-        let entries = std::iter::once(&entry).chain(company.entries());
-        let end =
-            self.put_refs(state, 0, entries, |at, place| if at == 0 { own = Some(place) } else { beside.push(place) });
-        if let Some(place) = own {
-            self.book_change(state, id, change, place)?;
+        let entry = change.entry(id);
+        self.file_changes(state, &[Filing { id, before, change, entry: &entry }], &[])
+    }
+
+    /// [`file_change`](Self::file_change) for several jobs, and cells with them, in one frame.
+    pub(super) fn file_changes(&self, state: &mut State, filings: &[Filing<'_>], cells: &[CellSet]) -> Result<Lsn> {
+        for Filing { id, before, change, .. } in filings {
+            Self::note_member(state, *id, before.group, step_of(before, change));
         }
-        self.file_company(state, &company, beside)?;
-        self.tell(state, id, before, change);
+        let company = self.company(state, &[], &[]);
+        let set: Vec<Entry> = cells.iter().map(|cell| Entry::new(0, &Record::Cell(cell.record()))).collect();
+        let mut places = Vec::with_capacity(filings.len() + set.len());
+        let entries = filings.iter().map(|filing| filing.entry).chain(&set).chain(company.entries());
+        let end = self.put_refs(state, 0, entries, |_, place| places.push(place));
+        let mut places = places.into_iter();
+        for (filing, place) in filings.iter().zip(places.by_ref()) {
+            self.book_change(state, filing.id, filing.change, place)?;
+        }
+        for (cell, place) in cells.iter().zip(places.by_ref()) {
+            self.file_cell(state, &cell.record(), place)?;
+        }
+        self.file_company(state, &company, places)?;
+        for Filing { id, before, change, .. } in filings {
+            self.tell(state, *id, before, change);
+        }
         Ok(end)
     }
 
@@ -325,6 +339,15 @@ enum Changed {
     Wish(bool),
 }
 
+/// A change that is ready to be staged, of a job that stood as `before`.
+pub(super) struct Filing<'a> {
+    pub(super) id: JobId,
+    pub(super) before: &'a Envelope,
+    pub(super) change: &'a Change,
+    /// The change's own record.
+    pub(super) entry: &'a Entry,
+}
+
 /// A change of one job, encoded outside the lock.
 pub(super) enum Change {
     End(Ended),
@@ -336,6 +359,14 @@ impl Change {
         match self {
             Change::End(_) => Class::Closing,
             Change::Stand { .. } => Class::Growing,
+        }
+    }
+
+    /// The hash of the unique key that the job holds from then on.
+    pub(super) fn takes_key(&self) -> Option<u128> {
+        match self {
+            Change::End(_) => None,
+            Change::Stand { envelope, .. } => envelope.holds_unique(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::job::namespace;
 use crate::log::Stage;
 
 use super::books::Books;
+use super::bulk::Bulks;
 use super::claim::Picked;
 use super::groups::Groups;
 use super::history::History;
@@ -89,6 +90,9 @@ pub(super) struct State {
     pub(super) groups: Groups,
     /// Dead and parked jobs up to here were looked at for pruning; the beginning, if all of them were.
     pub(super) dead_looked_at: (Millis, JobId),
+    /// No audit record has this number, nor a higher one.
+    pub(super) next_audit: u64,
+    pub(super) bulks: Bulks,
     pub(super) watchers: Watchers,
     pub(super) history: History,
 }

@@ -133,6 +133,9 @@ impl Core {
         if let Some(deadline) = state.watchers.alarm() {
             rest = rest.min(deadline.saturating_sub(monotonic));
         }
+        if Self::bulks_wait(&state) {
+            rest = Duration::ZERO;
+        }
         match state.turns.deadline() {
             Some(deadline) if deadline <= monotonic => self.wake_work(),
             Some(deadline) => rest = rest.min(deadline.saturating_sub(monotonic)),
@@ -187,6 +190,6 @@ impl Core {
         let timed = self.turn_timed()?;
         #[cfg(not(feature = "cron"))]
         let timed = 0;
-        Ok(self.promote_due()? + self.expire_leases()? + self.release_callbacks()? + timed > 0)
+        Ok(self.promote_due()? + self.expire_leases()? + self.release_callbacks()? + self.continue_bulks()? + timed > 0)
     }
 }

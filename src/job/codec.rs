@@ -17,6 +17,7 @@ mod v1;
 use std::borrow::Cow;
 use std::fmt;
 
+use super::bulk::{Audit, BulkRun};
 use super::envelope::{Codec, Envelope, lane_name};
 use super::group::Group;
 use super::record::{Cause, Record, Removes, kind};
@@ -125,6 +126,26 @@ pub(crate) fn encode_group(group: &Group) -> Vec<u8> {
 /// Reads the value of a group's cell back. Never panics.
 pub(crate) fn decode_group(value: &[u8]) -> Result<Group, DecodeError> {
     v1::group::decode(version_1(kind::CELL, value)?)
+}
+
+/// The value of a bulk verb's cell.
+pub(crate) fn encode_bulk(run: &BulkRun) -> Vec<u8> {
+    v1::bulk::encode(run)
+}
+
+/// Reads the value of a bulk verb's cell back. Never panics.
+pub(crate) fn decode_bulk(value: &[u8]) -> Result<BulkRun, DecodeError> {
+    v1::bulk::decode(version_1(kind::CELL, value)?)
+}
+
+/// The value of an audit record's cell.
+pub(crate) fn encode_audit(audit: &Audit) -> Vec<u8> {
+    v1::bulk::encode_audit(audit)
+}
+
+/// Reads the value of an audit record's cell back. Never panics.
+pub(crate) fn decode_audit(value: &[u8]) -> Result<Audit, DecodeError> {
+    v1::bulk::decode_audit(version_1(kind::CELL, value)?)
 }
 
 /// Reads what replay needs of a job record's body. Never panics.

@@ -3,10 +3,12 @@
 //! * [`Envelope`] is everything about a job but its args; [`State`] where it stands.
 //! * [`next`] is the one function that decides every change of state.
 //! * [`Group`] is what is counted of jobs that belong together.
+//! * [`BulkRun`] is a verb for all jobs that match, on its way; [`Audit`] what is kept of it.
 //! * [`Record`]s are what the log keeps; [`encode`] and [`decode`] turn them into bytes and back.
 //!
 //! Never here: where a record lies, which job is next, when something is due.
 
+mod bulk;
 mod codec;
 mod envelope;
 mod event;
@@ -21,7 +23,11 @@ mod tests;
 
 #[allow(unused_imports, reason = "the floor's contract; later floors take what they need")]
 pub(crate) use self::{
-    codec::{DecodeError, GROUP_BYTES_MAX, Peek, decode, decode_group, encode, encode_group, encode_job, peek},
+    bulk::{Audit, BulkCounts, BulkRun, BulkVerb, Criteria},
+    codec::{
+        DecodeError, GROUP_BYTES_MAX, Peek, decode, decode_audit, decode_bulk, decode_group, encode, encode_audit,
+        encode_bulk, encode_group, encode_job, peek,
+    },
     envelope::{AttemptError, Envelope, Extra, MAX_ATTEMPTS_DEFAULT, QUEUE_DEFAULT, Scope, Sealed, Unique, cut},
     event::{Event, Next, Refusal},
     group::{Callback, Group, Role, Step, Verdict},

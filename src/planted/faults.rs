@@ -658,4 +658,12 @@ faults! {
         "engine::tests::sealed::a_step_that_does_not_open_parks_its_job_before_anybody_runs_it";
     CallbackLetGoInOneLifeOnly: "a callback that was due when the process died stays held",
         "engine::tests::groups::crashes::after_a_crash_at_any_operation_no_group_hangs_or_drifts";
+    BulkHasNoCeiling: "a bulk verb reaches jobs that were enqueued after it began",
+        "engine::tests::bulk::jobs_enqueued_while_a_bulk_verb_goes_on_are_not_touched";
+    BulkForgetsItsOwnKeys: "C8: of two dead jobs with one unique key a bulk requeue makes both live",
+        "engine::tests::bulk::c8_of_two_dead_jobs_with_one_key_a_bulk_requeue_takes_the_first";
+    BulkLeavesNoCell: "a bulk verb that was interrupted by a crash is forgotten",
+        "engine::tests::bulk::crashes::after_a_crash_at_any_operation_every_match_is_changed_once_and_audited_once";
+    BulkCellOutlivesIt: "a bulk verb that is over goes on after the next open",
+        "engine::tests::bulk::crashes::after_a_crash_at_any_operation_every_match_is_changed_once_and_audited_once";
 }

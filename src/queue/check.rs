@@ -2,11 +2,12 @@
 //!
 //! Each refusal says which value, what the limit is and what to do; a name is shown escaped, since it may be anything.
 
+use crate::engine::Criteria;
 use crate::error::{Error, Result};
 use crate::ids::Millis;
 use crate::job::Codec;
 use crate::limits::{
-    ATTEMPTS_MAX, BATCH_JOBS_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, Scaled, TAGS_MAX,
+    ATTEMPTS_MAX, BATCH_JOBS_MAX, ERROR_BYTES_MAX, KEY_BYTES_MAX, METADATA_BYTES_MAX, NAME_BYTES_MAX, Scaled, TAGS_MAX,
 };
 
 /// Which text is looked at; the word for it in a message.
@@ -64,6 +65,23 @@ pub(super) fn metadata(pairs: &[(String, String)]) -> Result<()> {
 
 pub(super) fn limit_key(text: &str) -> Result<()> {
     written("limit key", text, KEY_BYTES_MAX)
+}
+
+/// The name under which an operator's deed is kept.
+pub(super) fn who(text: &str) -> Result<()> {
+    written("name of who asks", text, NAME_BYTES_MAX)
+}
+
+/// What a filter asks for, where it is kept: no longer than what it could find.
+pub(super) fn criteria(criteria: &Criteria) -> Result<()> {
+    let Criteria { queue, kind, tag, error, .. } = criteria;
+    let limits = [
+        ("queue name of the filter", queue, NAME_BYTES_MAX),
+        ("kind of the filter", kind, NAME_BYTES_MAX),
+        ("tag of the filter", tag, KEY_BYTES_MAX),
+        ("error text of the filter", error, ERROR_BYTES_MAX),
+    ];
+    limits.into_iter().try_for_each(|(what, text, max)| text.iter().try_for_each(|text| bounded(what, text, max)))
 }
 
 pub(super) fn max_attempts(n: u32) -> Result<()> {

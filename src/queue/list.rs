@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use crate::engine::JobInfo;
-use crate::ids::{JobId, Phase};
+use crate::engine::Criteria;
+use crate::ids::{GroupId, JobId, Millis, Phase};
 
-/// Which live jobs [`list`](crate::Backlog::list) shows: in the order of their ids, page by page.
+/// Which live jobs [`list`](crate::Backlog::list) shows, in the order of their ids, page by page; or which
+/// [`bulk`](crate::Backlog::bulk) changes, all of them.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -22,13 +23,7 @@ use crate::ids::{JobId, Phase};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Filter {
-    queue: Option<String>,
-    kind: Option<String>,
-    tag: Option<String>,
-    error: Option<String>,
-    since: Option<SystemTime>,
-    before: Option<SystemTime>,
-    pub(super) phase: Option<Phase>,
+    pub(super) criteria: Criteria,
     pub(super) after: Option<JobId>,
     pub(super) limit: usize,
 }
@@ -39,58 +34,54 @@ impl Filter {
 
     /// The first 100 jobs of every queue, in any state.
     pub fn new() -> Self {
-        Self {
-            queue: None,
-            kind: None,
-            tag: None,
-            error: None,
-            since: None,
-            before: None,
-            phase: None,
-            after: None,
-            limit: 100,
-        }
+        Self { criteria: Criteria::default(), after: None, limit: 100 }
     }
 
     /// Only jobs of this queue. Default: every queue.
     pub fn queue(mut self, name: impl Into<String>) -> Self {
-        self.queue = Some(name.into());
+        self.criteria.queue = Some(name.into());
         self
     }
 
     /// Only jobs of this kind. Default: every kind.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
-        self.kind = Some(kind.into());
+        self.criteria.kind = Some(kind.into());
         self
     }
 
     /// Only jobs with this tag. Default: with any or none.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tag = Some(tag.into());
+        self.criteria.tag = Some(tag.into());
         self
     }
 
     /// Only jobs whose last error, or the reason why they are dead or parked, has this text in it. Default: all.
     pub fn error(mut self, text: impl Into<String>) -> Self {
-        self.error = Some(text.into());
+        self.criteria.error = Some(text.into());
         self
     }
 
     /// Only jobs enqueued at this time or later. Default: all.
     pub fn since(mut self, time: SystemTime) -> Self {
-        self.since = Some(time);
+        self.criteria.since = Some(Millis::not_before(time));
         self
     }
 
     /// Only jobs enqueued before this time. Default: all.
     pub fn before(mut self, time: SystemTime) -> Self {
-        self.before = Some(time);
+        self.criteria.before = Some(Millis::not_before(time));
         self
     }
 
     /// Only jobs in this state. Default: every state.
     pub fn phase(mut self, phase: Phase) -> Self {
-        self.phase = Some(phase);
+        self.criteria.phase = Some(phase);
+        self
+    }
+
+    /// Only members of this group. Default: of any or none.
+    pub fn group(mut self, id: GroupId) -> Self {
+        self.criteria.group = Some(id.0);
         self
     }
 
@@ -104,20 +95,6 @@ impl Filter {
     pub fn limit(mut self, jobs: usize) -> Self {
         self.limit = jobs.min(Self::LIMIT_MAX);
         self
-    }
-
-    /// What a job's record says of it; its state and its id were looked at before.
-    pub(super) fn fits(&self, job: &JobInfo) -> bool {
-        let says = |text: &String| {
-            job.errors.last().is_some_and(|error| error.contains(text))
-                || job.reason.as_ref().is_some_and(|reason| reason.contains(text))
-        };
-        self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
-            && self.kind.as_ref().is_none_or(|kind| *kind == job.kind)
-            && self.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
-            && self.error.as_ref().is_none_or(says)
-            && self.since.is_none_or(|since| job.created_at >= since)
-            && self.before.is_none_or(|before| job.created_at < before)
     }
 }
 

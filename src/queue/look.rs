@@ -51,7 +51,7 @@ impl Backlog {
     /// # Errors
     /// As [`inspect`](Self::inspect).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
-        self.shared.engine.list(filter.phase, filter.after, filter.limit, &|job| filter.fits(job))
+        self.shared.engine.list(&filter.criteria, filter.after, filter.limit)
     }
 
     /// Cancels a job; returns once that is on disk. One that waits is gone. One that runs is asked to stop: its

@@ -16,6 +16,7 @@
 mod args;
 mod backlog;
 mod builder;
+mod bulk;
 mod chain;
 mod check;
 #[cfg(feature = "cron")]
@@ -45,6 +46,7 @@ mod watch;
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
 pub use builder::{Detached, JobBuilder};
+pub use bulk::Bulk;
 pub use chain::Chain;
 pub(crate) use check::{NameOf, name as check_name};
 #[cfg(feature = "cron")]

@@ -47,6 +47,10 @@ impl ReadOnly {
         Ok(Self { engine: ReadOnlyEngine::open(disk, clock)?.with_keys(keys) })
     }
 
+    pub(super) fn engine(&self) -> &ReadOnlyEngine {
+        &self.engine
+    }
+
     /// Whether another process owned the directory.
     pub fn is_owned(&self) -> bool {
         self.engine.is_owned()
@@ -64,7 +68,7 @@ impl ReadOnly {
 
     /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
-        self.engine.list(filter.phase, filter.after, filter.limit, &|job| filter.fits(job))
+        self.engine.list(&filter.criteria, filter.after, filter.limit)
     }
 
     /// Writes every live job and cell as JSON lines. See [`Backlog::dump`](crate::Backlog::dump).

@@ -1,5 +1,5 @@
 //! What happens because time passes: one service that promotes due jobs, takes back leases that ran out, sees to the
-//! callbacks of groups, gives periodic entries their turns, and prunes what is kept no longer.
+//! callbacks of groups, gives periodic entries their turns, goes on with bulk verbs that nobody drives, and prunes what is kept no longer.
 //!
 //! # Invariants
 //! * Sleeps at most a second (rule 16: the clock may jump), and less when something is due earlier.
@@ -53,6 +53,7 @@ const TURNS: &[fn(&Core) -> Result<()>] = &[
     |core| core.forget_groups().map(drop),
     #[cfg(feature = "cron")]
     |core| core.turn_timed().map(drop),
+    |core| core.continue_bulks().map(drop),
     |core| core.prune().map(drop),
 ];
 

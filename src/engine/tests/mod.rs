@@ -2,6 +2,7 @@
 
 mod actions;
 mod borders;
+mod bulk;
 #[cfg(feature = "cron")]
 mod conditional;
 mod crash;

@@ -1,5 +1,6 @@
 //! Version 1 of every record. Frozen: a change of any struct under here is a new version.
 
+pub(super) mod bulk;
 mod fields;
 pub(super) mod group;
 pub(super) mod job;

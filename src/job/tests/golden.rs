@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use super::sample::{NOW, TOKEN, failure, job};
-use crate::ids::{JobId, Millis};
+use crate::ids::{JobId, Millis, Phase};
 use crate::job::{
-    AttemptError, Backoff, Callback, Cause, CellRecord, ClaimRun, Claimed, Codec, Counters, Due, Ended, Ending,
-    Envelope, ErrorCause, Extra, Group, JobRecord, Opened, Record, Removes, Scope, Sealed, State, Totals, Unique,
-    Verdict, decode, decode_group, encode, encode_group, kind, namespace,
+    AttemptError, Audit, Backoff, BulkCounts, BulkRun, BulkVerb, Callback, Cause, CellRecord, ClaimRun, Claimed, Codec,
+    Counters, Criteria, DecodeError, Due, Ended, Ending, Envelope, ErrorCause, Extra, Group, JobRecord, Opened, Record,
+    Removes, Scope, Sealed, State, Totals, Unique, Verdict, decode, decode_audit, decode_bulk, decode_group, encode,
+    encode_audit, encode_bulk, encode_group, kind, namespace,
 };
 
 /// `drawn` is hex; blanks and line ends part what belongs together.
@@ -315,4 +316,72 @@ fn the_cell_of_a_group_is_pinned() {
         // Whatever it says: no panic.
         let _ = decode_group(&hostile);
     }
+}
+
+fn hex_of(value: &[u8]) -> String {
+    value.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+#[test]
+fn the_cells_of_bulk_verbs_and_audit_records_are_pinned() {
+    let counts = BulkCounts { changed: 1_000, requested: 5, refused: 4, running: 3, duplicate: 2, unreadable: 1 };
+    let criteria = Criteria {
+        queue: Some("mail".into()),
+        kind: Some("send".into()),
+        tag: Some("big".into()),
+        error: Some("no".into()),
+        since: Some(Millis(7)),
+        before: Some(Millis(1_000)),
+        phase: Some(Phase::Dead),
+        group: Some(9),
+    };
+    let run = BulkRun {
+        who: "ada".into(),
+        verb: BulkVerb::Move { queue: "slow".into() },
+        criteria,
+        ceiling: 300,
+        second_round: false,
+        spared: Some(8),
+        through: 250,
+        counts,
+    };
+    let value = encode_bulk(&run);
+    let drawn = "01 03616461 0204736c6f77 08 01046d61696c 020473656e64 0303626967 04026e6f 050107 0603fbe803 070105 080109 \
+                 fb2c01 00 0108 fa fbe803 05 04 03 02 01 00";
+    assert_eq!(hex_of(&value), drawn.split_whitespace().collect::<String>());
+    assert_eq!(decode_bulk(&value), Ok(run.clone()));
+    for (verb, drawn) in [
+        (BulkVerb::Requeue, "00"),
+        (BulkVerb::Cancel, "01"),
+        (BulkVerb::SetPriority { priority: -1 }, "0301"),
+        (BulkVerb::Reschedule { run_at: Millis(9) }, "0409"),
+    ] {
+        let run = BulkRun::new(String::new(), verb, Criteria::default(), 1);
+        let value = encode_bulk(&run);
+        assert_eq!(hex_of(&value), format!("0100{drawn}00010000{}00", "00".repeat(7)), "{run:?}");
+        assert_eq!(decode_bulk(&value), Ok(run));
+    }
+    let audit = Audit { who: "ada".into(), what: "cancel: every job".into(), counts: Some(counts) };
+    let audited = encode_audit(&audit);
+    let drawn = "01 03616461 1163616e63656c3a206576657279206a6f62 01 fbe803 05 04 03 02 01 00";
+    assert_eq!(hex_of(&audited), drawn.replace(' ', ""));
+    assert_eq!(decode_audit(&audited), Ok(audit));
+    for cut in 0..value.len() {
+        assert!(decode_bulk(&value[..cut]).is_err(), "cut={cut}");
+    }
+    for (nth, bit) in (0..value.len()).flat_map(|nth| (0..8).map(move |bit| (nth, bit))) {
+        let mut hostile = value.clone();
+        hostile[nth] ^= 1 << bit;
+        // Whatever it says: no panic.
+        let _ = (decode_bulk(&hostile), decode_audit(&hostile));
+    }
+}
+
+#[test]
+fn a_criterion_that_is_not_known_is_refused_and_not_passed_over() {
+    let run = BulkRun::new(String::new(), BulkVerb::Requeue, Criteria { group: Some(9), ..Criteria::default() }, 1);
+    let mut value = encode_bulk(&run);
+    let at = value.iter().position(|byte| *byte == 8).unwrap();
+    value[at] = 9;
+    assert_eq!(decode_bulk(&value), Err(DecodeError::UnknownField { kind: kind::CELL, tag: 9 }));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::QueueCounts;
-use crate::job::{GROUP_BYTES_MAX, Group, encode_group};
+use crate::job::{BulkVerb, Criteria, GROUP_BYTES_MAX, Group, encode_group};
 use crate::testing::effort::{budget, counted};
 
 /// A group in every stage of its life, over several segments and a compaction.
@@ -105,7 +105,7 @@ struct Made1 {
 
 fn one_step(engine: &Engine, world: &World, made: &mut Made1, rng: &mut fastrand::Rng, leases: &mut Vec<Grant>) {
     let any_id = |made: &Made1, rng: &mut fastrand::Rng| made.ids.get(rng.usize(..made.ids.len().max(1))).copied();
-    match rng.u8(..16) {
+    match rng.u8(..17) {
         0 | 1 => {
             let roles: Vec<Role> = ALL.into_iter().filter(|_| rng.bool()).collect();
             let members = (0..rng.usize(..5)).map(|_| NewJob { max_attempts: rng.u32(1..3), ..job("m") }).collect();
@@ -156,6 +156,12 @@ fn one_step(engine: &Engine, world: &World, made: &mut Made1, rng: &mut fastrand
             engine.idle();
         }
         14 => drop(engine.forget_groups().unwrap()),
+        15 => {
+            let group = rng.choice(&made.groups).map(|group| group.id.0).filter(|_| rng.bool());
+            let verb = if rng.bool() { BulkVerb::Cancel } else { BulkVerb::Requeue };
+            let phase = Some([Phase::Ready, Phase::Dead, Phase::InFlight][rng.usize(..3)]);
+            let _ = engine.bulk("ada", verb, &Criteria { group, phase, ..Criteria::default() }, &mut |_| {}).unwrap();
+        }
         _ => drop(engine.release_callbacks().unwrap()),
     }
 }
