@@ -204,13 +204,14 @@ pub(crate) trait Source {
     /// Live jobs by id, those after `after` that match, at most `limit`.
     fn list(&self, criteria: &Criteria, after: Option<JobId>, limit: usize) -> Result<Vec<JobInfo>> {
         let mut found = Vec::new();
-        let mut from = after.map_or(Some(JobId(0)), next_id);
+        let mut from = after.map_or(Some(JobId(0)), next_id).map(|id| id.max(JobId(criteria.first.unwrap_or(0))));
         while let Some(start) = from
             && found.len() < limit
+            && !criteria.is_behind(start.0)
         {
             let ids = self.ids_from(start, criteria.phase);
             from = ids.last().copied().and_then(next_id);
-            for id in ids {
+            for id in ids.into_iter().take_while(|id| !criteria.is_behind(id.0)) {
                 let Some((envelope, _)) = self.job(id)? else { continue };
                 let texts = || sealed::texts(id, &envelope, self.keys());
                 if found.len() < limit && criteria.fits(&envelope, &texts) {

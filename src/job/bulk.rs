@@ -31,19 +31,34 @@ pub(crate) struct Criteria {
     pub(crate) phase: Option<Phase>,
     /// Members of this group.
     pub(crate) group: Option<u64>,
+    /// In it `*` stands for any text.
+    pub(crate) kind_like: Option<String>,
+    pub(crate) priority: Option<(i16, i16)>,
+    /// With this id or a larger one.
+    pub(crate) first: Option<u64>,
+    /// With this id or a smaller one.
+    pub(crate) last: Option<u64>,
 }
 
 impl Criteria {
-    /// Whether a job matches as it stands. `texts`: its reason and its errors, opened if they are sealed; asked for only
-    /// if they count.
+    /// Whether no job from this id on matches, for whoever goes through them in order.
+    pub(crate) fn is_behind(&self, id: u64) -> bool {
+        self.last.is_some_and(|last| id > last)
+    }
+
+    /// Whether a job matches as it stands; its id was looked at before. `texts`: its reason and its errors, opened if they
+    /// are sealed; asked for only if they count.
     pub(crate) fn fits(&self, job: &Envelope, texts: &dyn Fn() -> (Option<String>, Vec<String>)) -> bool {
         let says = |text: &String| {
             let (reason, errors) = texts();
-            errors.last().is_some_and(|error| error.contains(text)) || reason.is_some_and(|reason| reason.contains(text))
+            errors.last().is_some_and(|error| error.contains(text))
+                || reason.is_some_and(|reason| reason.contains(text))
         };
         self.phase.is_none_or(|phase| phase == job.state.phase())
             && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
             && self.kind.as_ref().is_none_or(|kind| *kind == job.kind)
+            && self.kind_like.as_ref().is_none_or(|pattern| is_like(pattern, &job.kind))
+            && self.priority.is_none_or(|(low, high)| (low..=high).contains(&job.priority))
             && self.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
             && self.since.is_none_or(|since| job.created_at >= since)
             && self.before.is_none_or(|before| job.created_at < before)
@@ -55,12 +70,13 @@ impl Criteria {
 /// In words; texts stand quoted, since they may be anything.
 impl fmt::Display for Criteria {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queue, kind, tag, error, since, before, phase, group } = self;
+        let Self { queue, kind, tag, error, since, before, phase, group, kind_like, priority, first, last } = self;
         if *self == Self::default() {
             return f.write_str("every job");
         }
         f.write_str("jobs with")?;
-        for (name, text) in [("queue", queue), ("kind", kind), ("tag", tag), ("error", error)] {
+        for (name, text) in [("queue", queue), ("kind", kind), ("kind_like", kind_like), ("tag", tag), ("error", error)]
+        {
             if let Some(text) = text {
                 write!(f, " {name}={text:?}")?;
             }
@@ -71,8 +87,25 @@ impl fmt::Display for Criteria {
             }
         }
         phase.iter().try_for_each(|phase| write!(f, " state={phase}"))?;
-        group.iter().try_for_each(|group| write!(f, " group={group}"))
+        group.iter().try_for_each(|group| write!(f, " group={group}"))?;
+        priority.iter().try_for_each(|(low, high)| write!(f, " priority={low}..={high}"))?;
+        first.iter().try_for_each(|first| write!(f, " first={first}"))?;
+        last.iter().try_for_each(|last| write!(f, " last={last}"))
     }
+}
+
+/// Whether `text` is like `pattern`, in which each `*` stands for any text.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    // Each part is taken where it is found first; the last one must stand at the end.
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, behind)) = text.split_once(part) else { return false };
+        text = behind;
+    }
+    text.ends_with(last)
 }
 
 /// What is done to each.

@@ -88,9 +88,9 @@ impl Core {
 fn offer(state: &State, run: &BulkRun, through: u64, jobs_max: usize, bytes_max: usize) -> Offered {
     let mut offered = Offered { ids: Vec::new(), bytes: 0, through, at_end: true, spared: None };
     let ceiling = planted!(BulkHasNoCeiling, u64::MAX, run.ceiling);
-    let from = through.saturating_add(1);
+    let from = through.saturating_add(1).max(run.criteria.first.unwrap_or(0));
     for (looked, (id, entry)) in standing(&state.books.index, run.criteria.group, from).enumerate() {
-        if id.0 >= ceiling {
+        if id.0 >= ceiling || run.criteria.is_behind(id.0) {
             break;
         }
         if looked >= LOOKED_AT || offered.ids.len() >= jobs_max || offered.bytes >= bytes_max {

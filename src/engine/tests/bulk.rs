@@ -186,7 +186,7 @@ fn a_bulk_verb_of_many_frames_meets_every_match_once_and_leaves_one_record() {
 fn a_bulk_verb_meets_only_what_its_filter_says() {
     let world = World::new(711);
     let engine = world.open();
-    zoo(&engine);
+    let ids = zoo(&engine);
     let text = |text: &str| Some(text.to_owned());
     let filters = [
         (Criteria { queue: text("mail"), ..all() }, 2),
@@ -194,6 +194,13 @@ fn a_bulk_verb_meets_only_what_its_filter_says() {
         (Criteria { error: text("what is"), ..all() }, 1),
         (Criteria { kind: text("count"), phase: Some(Phase::Dead), ..all() }, 2),
         (Criteria { kind: text("other"), ..all() }, 0),
+        (Criteria { kind_like: text("c*nt"), ..all() }, 14),
+        (Criteria { kind_like: text("*x*"), ..all() }, 0),
+        (Criteria { priority: Some((i16::MIN, -1)), ..all() }, 0),
+        (Criteria { priority: Some((0, i16::MAX)), ..all() }, 14),
+        (Criteria { first: Some(ids[2].0), last: Some(ids[4].0), ..all() }, 3),
+        (Criteria { last: Some(ids[0].0), ..all() }, 1),
+        (Criteria { first: Some(u64::MAX), ..all() }, 0),
         (Criteria { since: Some(at(1)), ..all() }, 0),
         (Criteria { before: Some(at(1)), ..all() }, 14),
         (all(), 14),

@@ -10,8 +10,8 @@ use crate::engine::groups::{Parent, Ties};
 use crate::engine::look::Source;
 use crate::engine::settle::CellSet;
 use crate::engine::{
-    Acceptance, Durability, Engine, Grant, JobInfo, NewJob, OnConflict, ReadOnlyEngine, Settings, Settle, Status,
-    result_cell,
+    Acceptance, Criteria, Durability, Engine, Grant, JobInfo, NewJob, OnConflict, ReadOnlyEngine, Settings, Settle,
+    Status, result_cell,
 };
 use crate::error::ErrorKind;
 use crate::ids::{JobId, Phase};
@@ -370,8 +370,8 @@ fn looks_say_that_a_job_is_sealed_and_show_its_texts_only_with_the_key() {
     let engine = open_with(&world, old());
     let id = engine.add(NewJob { max_attempts: 1, ..sealed("x") });
     assert!(engine.end(&engine.take().unwrap(), nack(&format!("{MARK}: declined"))));
-    let says = |job: &JobInfo| job.errors.last().is_some_and(|error| error.contains("declined"));
-    assert_eq!(engine.list(None, None, 10, &says).unwrap().len(), 1);
+    let says = Criteria { error: Some("declined".into()), ..Criteria::default() };
+    assert_eq!(engine.list(&says, None, 10).unwrap().len(), 1);
     engine.close().unwrap();
     let disk = std::sync::Arc::new(world.disk.clone()) as _;
     let clock = std::sync::Arc::clone(&world.clock) as _;
@@ -379,12 +379,12 @@ fn looks_say_that_a_job_is_sealed_and_show_its_texts_only_with_the_key() {
     let Status::Live(info) = look.inspect(id).unwrap() else { panic!() };
     assert_eq!(info.sealed.as_deref(), Some("2025-03"));
     assert!(info.errors[0].contains("sealed under key \"2025-03\""), "{:?}", info.errors);
-    assert!(look.list(None, None, 10, &says).unwrap().is_empty());
+    assert!(look.list(&says, None, 10).unwrap().is_empty());
     let dump = dump_of(&look);
     assert!(dump.contains(r#""sealed":"2025-03""#) && dump.contains("args_sealed_hex") && !dump.contains(MARK));
     assert!(!dump.contains("\"args\"") && !dump.contains("\"args_hex\""));
     let with = look.with_keys(old().into());
-    assert_eq!(with.list(None, None, 10, &says).unwrap().len(), 1);
+    assert_eq!(with.list(&says, None, 10).unwrap().len(), 1);
 }
 
 #[test]

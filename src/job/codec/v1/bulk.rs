@@ -22,6 +22,10 @@ mod tag {
     pub(super) const BEFORE: u8 = 6;
     pub(super) const PHASE: u8 = 7;
     pub(super) const GROUP: u8 = 8;
+    pub(super) const KIND_LIKE: u8 = 9;
+    pub(super) const PRIORITY: u8 = 10;
+    pub(super) const FIRST: u8 = 11;
+    pub(super) const LAST: u8 = 12;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,16 +142,16 @@ pub(in crate::job::codec) fn decode_audit(value: &[u8]) -> Result<Audit, DecodeE
     })
 }
 
+fn stored<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(value, &mut bytes);
+    bytes
+}
+
 fn fields_of(criteria: &Criteria) -> Vec<(u8, Vec<u8>)> {
-    let Criteria { queue, kind, tag, error, since, before, phase, group } = criteria;
+    let Criteria { queue, kind, tag, error, since, before, phase, group, kind_like, priority, first, last } = criteria;
     let text = |text: &Option<String>| text.as_ref().map(|text| text.clone().into_bytes());
-    let number = |number: Option<u64>| {
-        number.map(|number| {
-            let mut value = Vec::new();
-            put(&number, &mut value);
-            value
-        })
-    };
+    let number = |number: Option<u64>| number.map(|number| stored(&number));
     let fields = [
         (tag::QUEUE, text(queue)),
         (tag::KIND, text(kind)),
@@ -157,6 +161,10 @@ fn fields_of(criteria: &Criteria) -> Vec<(u8, Vec<u8>)> {
         (tag::BEFORE, number(before.map(|time| time.0))),
         (tag::PHASE, phase.map(|phase| vec![phase.code()])),
         (tag::GROUP, number(*group)),
+        (tag::KIND_LIKE, text(kind_like)),
+        (tag::PRIORITY, priority.map(|range| stored(&range))),
+        (tag::FIRST, number(*first)),
+        (tag::LAST, number(*last)),
     ];
     fields.into_iter().filter_map(|(tag, value)| Some((tag, value?))).collect()
 }
@@ -183,6 +191,12 @@ fn criteria_of(fields: &List<FieldV1<'_>>) -> Result<Criteria, DecodeError> {
                 criteria.phase = Some(phase.ok_or(malformed("a criterion is no state"))?);
             }
             tag::GROUP => criteria.group = number(value)?,
+            tag::KIND_LIKE => criteria.kind_like = text(value)?,
+            tag::PRIORITY => {
+                criteria.priority = Some(take(value.0).ok_or(malformed("a criterion is no range of priorities"))?);
+            }
+            tag::FIRST => criteria.first = number(value)?,
+            tag::LAST => criteria.last = number(value)?,
             tag => return Err(DecodeError::UnknownField { kind: kind::CELL, tag }),
         }
     }
