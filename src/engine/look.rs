@@ -194,6 +194,7 @@ pub(crate) trait Source {
         &self,
         phase: Option<Phase>,
         after: Option<JobId>,
+        through: Option<JobId>,
         limit: usize,
         wanted: &dyn Fn(&JobInfo) -> bool,
     ) -> Result<Vec<JobInfo>> {
@@ -204,7 +205,10 @@ pub(crate) trait Source {
         {
             let ids = self.ids_from(start, phase);
             from = ids.last().copied().and_then(next_id);
-            for id in ids {
+            if through.is_some() && ids.last().copied() >= through {
+                from = None;
+            }
+            for id in ids.into_iter().take_while(|id| through.is_none_or(|through| *id <= through)) {
                 let Some((envelope, _)) = self.job(id)? else { continue };
                 let info = JobInfo::new(id, &envelope);
                 let in_phase = phase.is_none_or(|phase| phase == info.phase);

@@ -24,6 +24,7 @@
 #[cfg(feature = "metrics")]
 mod ages;
 mod bell;
+mod beside;
 mod books;
 mod checkpoint;
 mod claim;
@@ -83,12 +84,11 @@ use crate::index::Keeper;
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
-#[cfg(feature = "cron")]
-use crate::sync::OnceLock;
-use crate::sync::{AtomicBool, JoinHandle, Mutex};
+use crate::sync::{AtomicBool, JoinHandle, Mutex, OnceLock};
 
 use bell::Bell;
 
+pub(crate) use beside::Beside;
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
@@ -155,6 +155,8 @@ pub(crate) struct Core {
     compact: Bell,
     /// Wakes upkeep.
     pub(crate) upkeep: Bell,
+    /// Serves beside this handle.
+    beside: OnceLock<Arc<dyn beside::Beside>>,
     /// Acts when the clock says so.
     #[cfg(feature = "cron")]
     timed: OnceLock<Arc<dyn Timed>>,

@@ -20,6 +20,8 @@ use crate::sync::Mutex;
 use super::Core;
 use super::books::{Books, as_it_stands, key_of};
 use super::claim::open_job;
+use super::open::{epochs_of, text_keys};
+use super::state::in_a_gap;
 use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, some_ids};
 use super::recover;
 use super::suspects::token_alone;
@@ -129,7 +131,19 @@ impl ReadOnlyEngine {
         if let Some((envelope, _)) = self.job(id)? {
             return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope))));
         }
-        Ok(if id.0 >= self.look().books.totals.next_id { Status::Unknown } else { Status::Finished })
+        let look = self.look();
+        Ok(if id.0 >= look.books.totals.next_id {
+            Status::Unknown
+        } else if in_a_gap(&epochs_of(&look.books.index), id) {
+            Status::Lost
+        } else {
+            Status::Finished
+        })
+    }
+
+    /// The queues (or kinds) that are paused, sorted.
+    pub(crate) fn paused(&self, namespace: u8) -> Vec<String> {
+        text_keys(&self.look().books.index, namespace).into_iter().collect()
     }
 
     /// Jobs by queue and state.

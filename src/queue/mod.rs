@@ -44,6 +44,8 @@ mod watch;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
+pub(crate) use backlog::WeakBacklog;
+pub(crate) use builder::Moment;
 pub use builder::{Detached, JobBuilder};
 pub use chain::Chain;
 pub(crate) use check::{NameOf, name as check_name};

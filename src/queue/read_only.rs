@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::list::Filter;
+use super::list::{self, Filter};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::engine::{Counts, JobInfo, ReadOnlyEngine, Source, Status, VerifyReport};
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::job::{Codec, namespace};
 
 /// A directory looked at without touching it: no lock, no write. Made by
 /// [`Backlog::open_read_only`](crate::Backlog::open_read_only).
@@ -61,9 +62,23 @@ impl ReadOnly {
         self.engine.counts()
     }
 
+    /// The queues that are paused, sorted.
+    pub fn paused(&self) -> Vec<String> {
+        self.engine.paused(namespace::PAUSE)
+    }
+
+    /// The kinds that are paused, sorted.
+    pub fn paused_kinds(&self) -> Vec<String> {
+        self.engine.paused(namespace::PAUSE_KIND)
+    }
+
+    pub(crate) fn with_args(&self, id: JobId) -> Result<Option<(JobInfo, Codec, Vec<u8>)>> {
+        list::with_args(&self.engine, id)
+    }
+
     /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
-        self.engine.list(filter.phase, filter.after, filter.limit, &|job| filter.fits(job))
+        self.engine.list(filter.phase, filter.after, filter.through, filter.limit, &|job| filter.fits(job))
     }
 
     /// Writes every live job and cell as JSON lines. See [`Backlog::dump`](crate::Backlog::dump).

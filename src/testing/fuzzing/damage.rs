@@ -140,7 +140,7 @@ pub fn log(data: &[u8]) -> bool {
     let beside: Arc<dyn Disk> = Arc::new(disk.copy());
     if let Ok(look) = ReadOnlyEngine::open(&beside, &clock) {
         use crate::engine::Source as _;
-        let _ = look.list(None, None, 1_000, &|_| true);
+        let _ = look.list(None, None, None, 1_000, &|_| true);
         let _ = look.verify();
     }
     let world = World::on(disk);
