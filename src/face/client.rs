@@ -156,13 +156,13 @@ impl Client {
     }
 
     /// Looks; the answer as it came.
-    #[cfg_attr(not(any(feature = "cli", test)), expect(dead_code, reason = "the command line looks"))]
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line looks"))]
     pub(crate) fn look(&self, what: Look) -> Result<Box<RawValue>> {
         self.ask(&Request::Look(what), ErrorKind::Io)
     }
 
     /// Calls `each` for every item until the stream ends, or `each` says that it has seen enough.
-    #[cfg_attr(not(any(feature = "cli", test)), expect(dead_code, reason = "the command line listens"))]
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line listens"))]
     pub(crate) fn stream(&self, what: Stream, mut each: impl FnMut(&RawValue) -> Result<bool>) -> Result<()> {
         let mut connection = self.new_connection()?;
         connection.send(&line(&Request::Stream(what))?).map_err(|e| self.lost(&e, ErrorKind::Io))?;
@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// Who owns the directory.
-    #[cfg_attr(not(any(feature = "cli", test)), expect(dead_code, reason = "the command line says so"))]
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line says so"))]
     pub(crate) fn pid(&self) -> u32 {
         self.connection.lock().as_ref().map_or(0, |connection| connection.pid)
     }
@@ -215,7 +215,7 @@ impl Client {
             Connection { stream, lines: Lines::new(ANSWER_BYTES_MAX), pid: 0, used: self.clock.monotonic() };
         let hello = Hello { backlog: PROTOCOL, pid: None, release: None };
         let answer = connection.send(&line(&hello)?).and_then(|()| connection.next());
-        let answer = answer.map_err(|e| self.absent(e))?;
+        let answer = answer.map_err(|e| self.unanswered(&e))?;
         if let Ok(Answer { error: Some(refusal), .. }) = serde_json::from_slice(&answer) {
             return Err(refusal.into_error());
         }
@@ -231,12 +231,17 @@ impl Client {
 
     fn absent(&self, e: io::Error) -> Error {
         use io::ErrorKind as Io;
-        let gone = [Io::NotFound, Io::ConnectionRefused, Io::UnexpectedEof, Io::ConnectionReset, Io::BrokenPipe];
-        if gone.contains(&e.kind()) {
+        if [Io::NotFound, Io::ConnectionRefused].contains(&e.kind()) {
             let text = format!("no program serves {}: none has the directory open, or its socket is off", self.shown());
             return Error::new(ErrorKind::Closed, text);
         }
         Error::io(format!("cannot connect to {}", self.shown()), e)
+    }
+
+    fn unanswered(&self, e: &io::Error) -> Error {
+        let shown = self.shown();
+        let text = format!("{shown} does not answer: its connections are all taken, or it closes just now; try again: {e}");
+        Error::new(ErrorKind::InUse, text)
     }
 
     fn lost(&self, e: &io::Error, kind: ErrorKind) -> Error {

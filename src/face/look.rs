@@ -187,7 +187,9 @@ fn show(view: &impl View, id: JobId) -> Result<ShowShape> {
 fn failures(view: &impl View, filter: &Filter) -> Result<Vec<FailureShape>> {
     let mut groups: BTreeMap<(String, String), FailureShape> = BTreeMap::new();
     scan(view, filter, |job| {
-        let text = job.reason.as_deref().or(job.errors.last().map(String::as_str));
+        let (reason, error) = (job.reason.as_deref(), job.errors.last().map(String::as_str));
+        // Why a job is dead is mostly that its attempts are used up; why it is parked no attempt knows.
+        let text = if job.phase == Phase::Parked { reason.or(error) } else { error.or(reason) };
         let failed = matches!(job.phase, Phase::Dead | Phase::Parked) || !job.errors.is_empty();
         if !failed {
             return;

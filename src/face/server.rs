@@ -138,14 +138,13 @@ fn accept(listener: &UnixListener, stopped: &UnixStream, server: &Weak<Server>, 
     }
 }
 
-/// Gives the connection a thread, or the reason why it gets none.
+/// Gives the connection a thread, if there is room.
 fn receive(mut connection: UnixStream, server: Arc<Server>, home: WeakBacklog) {
     // Whatever fails here ends this connection and nothing else.
     let _ = connection.set_nonblocking(false);
     let _ = connection.set_write_timeout(Some(EXCHANGE_MAX));
     let Some(number) = server.enter(&connection) else {
-        let text = format!("admin connections={CONNECTIONS_MAX} are all taken; try again in a moment");
-        let _ = answer(&mut connection, &Answer::of(Err(Error::new(ErrorKind::InUse, text))));
+        // Closed without a word, which a client takes for that: this thread waits for nobody.
         return;
     };
     let server_too = Arc::clone(&server);

@@ -66,8 +66,10 @@ impl JobShape {
     }
 
     /// What went wrong last.
+    #[cfg(feature = "cli")]
     pub(crate) fn trouble(&self) -> Option<&str> {
-        self.reason.as_deref().or(self.errors.last().map(String::as_str))
+        let (reason, error) = (self.reason.as_deref(), self.errors.last().map(String::as_str));
+        if self.state == "parked" { reason.or(error) } else { error.or(reason) }
     }
 }
 
@@ -206,7 +208,6 @@ pub(crate) struct ListShape {
 
 /// Jobs of one queue.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the count of jobs in the state of its name")]
 pub(crate) struct QueueShape {
     pub(crate) paused: bool,
     pub(crate) held: u64,
@@ -226,7 +227,6 @@ impl QueueShape {
 
 /// Jobs by queue and state, and what became of those that ended.
 #[derive(Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is what `Counts` says under the same name")]
 pub(crate) struct StatsShape {
     pub(crate) queues: BTreeMap<String, QueueShape>,
     pub(crate) total: QueueShape,

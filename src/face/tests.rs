@@ -203,6 +203,9 @@ fn what_is_no_request_is_refused_in_words_and_the_next_one_is_answered() {
         assert!(said.contains("\"kind\":\"invalid\"") && said.contains("protocol=1"), "{nonsense}: {said}");
     }
     stream.write_all(("[".repeat(100_000) + "\n").as_bytes()).unwrap();
+    assert!(says(&mut lines).contains("\"kind\":\"invalid\""));
+    let deep = format!("{{\"act\":{{\"enqueue\":{{\"jobs\":[{{\"kind\":\"k\",\"args\":{}\n", "[".repeat(100_000));
+    stream.write_all(deep.as_bytes()).unwrap();
     assert!(says(&mut lines).contains("recursion limit"));
     stream.write_all(b"{\"look\":{\"stats\":{}}}\n").unwrap();
     assert!(says(&mut lines).starts_with("{\"ok\":{\"queues\":{}"));
@@ -237,7 +240,8 @@ fn each_look_says_the_same_of_a_live_backlog_and_of_a_stopped_one() {
         let job = if n % 7 == 0 { job.hold() } else { job };
         backlog.enqueue_all([job.queue(["mail", "push"][(n % 2) as usize]).max_attempts(1)]).unwrap();
     }
-    for lease in backlog.queue("mail").claim_many(4).unwrap() {
+    for _ in 0..4 {
+        let lease = backlog.queue("mail").claim().unwrap().unwrap();
         assert!(!lease.nack(format!("timed out after 12 s\n\u{1b}[31mred")).unwrap().is_stale());
     }
     backlog.queue("push").claim().unwrap().unwrap().ack().unwrap();
