@@ -244,5 +244,6 @@ pub(super) struct Work {
 /// `500ms`, `90s`, `5m`, `1h`, `2d`, `1w`.
 fn time(text: &str) -> Result<Duration, String> {
     let ms = text.strip_suffix("ms").and_then(|digits| digits.parse().ok()).map(Duration::from_millis);
-    ms.or_else(|| crate::face::duration(text)).ok_or_else(|| "a time is a number and ms, s, m, h, d or w: 90s".to_owned())
+    ms.or_else(|| crate::face::duration(text))
+        .ok_or_else(|| "a time is a number and ms, s, m, h, d or w: 90s".to_owned())
 }

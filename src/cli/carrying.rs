@@ -10,6 +10,7 @@
 //! * An import reads the whole file and compares count and digest before the first job goes in.
 //! * The digest is `SipHash` 2-4 with 128 bits and no key, over every byte between header and trailer.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -101,7 +102,7 @@ pub(super) fn export(args: &Args, screen: &mut Screen, file: Option<&Path>) -> E
 
 #[derive(Debug, Default, Serialize)]
 struct Imported {
-    imported: u64,
+    new: u64,
     duplicate: u64,
     /// Dead and parked ones, which were left out.
     skipped: u64,
@@ -130,10 +131,11 @@ pub(super) fn import(args: &Args, screen: &mut Screen, path: &Path, with_dead: b
     let way = target.way();
     target.close()?;
     screen.value(way, &sum)?;
-    let mut text = format!("{} jobs imported", sum.imported);
+    let mut text = format!("{} jobs imported", sum.new);
     for (count, word) in [(sum.duplicate, "there already"), (sum.skipped, "dead or parked and left out")] {
         if count > 0 {
-            text += &format!(", {count} {word}");
+            // Writing into a String cannot fail.
+            let _ = write!(text, ", {count} {word}");
         }
     }
     screen.line(&text)
@@ -146,7 +148,7 @@ fn put(target: &Target, jobs: Vec<JobLine>, sum: &mut Imported) -> Ended {
     let accepted: AcceptedShape = target.act(Act::Enqueue { jobs })?;
     for job in accepted.jobs {
         if job.acceptance == "new" {
-            sum.imported += 1;
+            sum.new += 1;
         } else {
             sum.duplicate += 1;
         }

@@ -1,5 +1,6 @@
 //! The verbs that change jobs and queues.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal};
 
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::args::{Args, Pause, Which};
 use super::looking::filter_of;
 use super::reach::{self, Target};
-use super::show::{Screen, plain};
+use super::show::{Screen, aside, plain};
 use super::trouble::{Ended, NOT_FOUND, Trouble};
 use crate::face::look::PAGE_MAX;
 use crate::face::shape::{ChangeShape, CountShape, ListShape};
@@ -63,14 +64,13 @@ fn change(
     act: &dyn Fn(u64) -> Act,
 ) -> Ended {
     let ids: Result<Vec<u64>, _> = which.jobs.iter().map(|word| word.parse::<u64>()).collect();
-    let filter = match &ids {
-        Ok(_) => None,
-        Err(_) => {
-            let mut words = which.jobs.clone();
-            let stated = words.iter().any(|word| word.starts_with("state:") || word.contains(" state:"));
-            words.extend(unless_stated.filter(|_| !stated).map(str::to_owned));
-            Some(filter_of(&words, screen)?)
-        }
+    let filter = if ids.is_ok() {
+        None
+    } else {
+        let mut words = which.jobs.clone();
+        let stated = words.iter().any(|word| word.starts_with("state:") || word.contains(" state:"));
+        words.extend(unless_stated.filter(|_| !stated).map(str::to_owned));
+        Some(filter_of(&words, screen)?)
     };
     let target = if which.dry_run { reach::to_look(args)? } else { reach::to_change(args, false)? };
     let mut sum = Sum { dry_run: which.dry_run, ..Sum::default() };
@@ -86,7 +86,7 @@ fn change(
             let count: CountShape = target.see(Look::Count { filter: filter.clone() })?;
             sum.matched = count.jobs;
             if !which.dry_run && count.jobs > 0 {
-                if let Err(trouble) = agreed(which, screen, &format!("{what}: {} jobs that fit {filter}", count.jobs)) {
+                if let Err(trouble) = agreed(which, &format!("{what}: {} jobs that fit {filter}", count.jobs)) {
                     target.close()?;
                     return Err(trouble);
                 }
@@ -116,7 +116,7 @@ fn change_matching(target: &Target, filter: &str, act: &dyn Fn(u64) -> Act, sum:
 }
 
 /// Whether a person agrees; where none can be asked, `--yes` says so.
-fn agreed(which: &Which, screen: &Screen, what: &str) -> Ended {
+fn agreed(which: &Which, what: &str) -> Ended {
     if which.yes {
         return Ok(());
     }
@@ -124,7 +124,7 @@ fn agreed(which: &Which, screen: &Screen, what: &str) -> Ended {
     if !std::io::stdin().is_terminal() {
         return Err(Trouble::usage(format!("{what}: give --yes to do it, or --dry-run to only count")));
     }
-    screen.aside(&format!("{what}? [y/N]"));
+    aside(&format!("{what}? [y/N]"));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Trouble::usage("nothing was changed")) }
@@ -140,7 +140,8 @@ fn report(screen: &Screen, way: &str, sum: &Sum, what: &str, by_id: bool) -> End
         [(sum.requested, "running and asked to stop"), (sum.refused, "refused"), (sum.not_live, "not there any more")]
     {
         if count > 0 {
-            text += &format!(", {count} {word}");
+            // Writing into a String cannot fail.
+            let _ = write!(text, ", {count} {word}");
         }
     }
     screen.line(&text)?;
@@ -153,17 +154,25 @@ fn report(screen: &Screen, way: &str, sum: &Sum, what: &str, by_id: bool) -> End
 }
 
 pub(super) fn queue(args: &Args, screen: &mut Screen, what: &Pause) -> Ended {
-    single(args, screen, match what {
-        Pause::Pause { name } => Act::PauseQueue { queue: name.clone() },
-        Pause::Resume { name } => Act::ResumeQueue { queue: name.clone() },
-    })
+    single(
+        args,
+        screen,
+        match what {
+            Pause::Pause { name } => Act::PauseQueue { queue: name.clone() },
+            Pause::Resume { name } => Act::ResumeQueue { queue: name.clone() },
+        },
+    )
 }
 
 pub(super) fn kind(args: &Args, screen: &mut Screen, what: &Pause) -> Ended {
-    single(args, screen, match what {
-        Pause::Pause { name } => Act::PauseKind { kind: name.clone() },
-        Pause::Resume { name } => Act::ResumeKind { kind: name.clone() },
-    })
+    single(
+        args,
+        screen,
+        match what {
+            Pause::Pause { name } => Act::PauseKind { kind: name.clone() },
+            Pause::Resume { name } => Act::ResumeKind { kind: name.clone() },
+        },
+    )
 }
 
 pub(super) fn checkpoint(args: &Args, screen: &mut Screen) -> Ended {

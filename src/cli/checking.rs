@@ -52,13 +52,20 @@ fn owner(target: &Target) -> Finding {
 fn mode(dir: &std::path::Path) -> Finding {
     use std::os::unix::fs::PermissionsExt;
     let (verdict, details) = match dir.metadata() {
-        Ok(found) if found.permissions().mode() & 0o077 == 0 => ("ok", "its owner's alone".to_owned()),
-        Ok(found) => {
-            ("note", format!("mode {:o}: others may see its files' names; chmod 700", found.permissions().mode() & 0o777))
-        }
+        Ok(found) if is_private(found.permissions().mode()) => ("ok", "its owner's alone".to_owned()),
+        Ok(found) => (
+            "note",
+            format!("mode {:o}: others may see its files' names; chmod 700", found.permissions().mode() & 0o777),
+        ),
         Err(e) => ("wrong", e.to_string()),
     };
     Finding { verdict, what: "directory", details }
+}
+
+/// No bit for the group or for others.
+#[cfg(unix)]
+fn is_private(mode: u32) -> bool {
+    mode.trailing_zeros() >= 6
 }
 
 /// Segments that were found damaged and put aside.

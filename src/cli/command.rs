@@ -67,7 +67,8 @@ impl Commands {
     /// Runs the command for one job; its status decides.
     pub(super) fn run(&self, args: &[u8], cx: &Context) -> Result<(), Failure> {
         let path = self.folder.join(cx.id().to_string());
-        let mut input = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let mut input =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         // An earlier worker that was killed may have left a command running.
         input.lock()?;
         if cx.is_cancelled() {

@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::reach::{self, Target};
-use super::show::{Screen, plain, short, table};
+use super::show::{Screen, aside, plain, short, table};
 use super::trouble::{CORRUPT, Ended, Trouble};
 use crate::face::look::PAGE_MAX;
 use crate::face::shape::{EventShape, FailureShape, JobShape, ListShape, PastShape, ShowShape, StatsShape};
@@ -39,8 +39,8 @@ pub(super) fn stats(args: &Args, screen: &mut Screen) -> Ended {
         .map(|(name, queue)| (plain(name), queue))
         .chain([("all".to_owned(), &stats.total)])
         .map(|(name, queue)| {
-            let counts =
-                [queue.ready, queue.scheduled, queue.in_flight, queue.held, queue.parked, queue.dead].map(|n| n.to_string());
+            let counts = [queue.ready, queue.scheduled, queue.in_flight, queue.held, queue.parked, queue.dead]
+                .map(|n| n.to_string());
             let paused = if queue.paused { "paused" } else { "" };
             [name].into_iter().chain(counts).chain([paused.to_owned()]).collect()
         })
@@ -84,7 +84,7 @@ pub(super) fn ls(args: &Args, screen: &mut Screen, words: &[String], limit: usiz
     let rows: Vec<Vec<String>> = jobs.iter().map(|job| row(job, screen)).collect();
     screen.line(&table(&["ID", "STATE", "QUEUE", "KIND", "PRI", "TRIES", "AGE", "ERROR"], &[0, 4, 5], &rows))?;
     if let Some(more) = more {
-        screen.aside(&format!("there are more: --after {more}"));
+        aside(&format!("there are more: --after {more}"));
     }
     Ok(())
 }
@@ -192,7 +192,8 @@ pub(super) fn verify(args: &Args, screen: &mut Screen) -> Ended {
     if damage.is_empty() {
         return screen.line(&format!("sound: {read}"));
     }
-    let text = format!("damage in {} places; read {read}; keep a copy of the directory before anything else", damage.len());
+    let text =
+        format!("damage in {} places; read {read}; keep a copy of the directory before anything else", damage.len());
     Err(Trouble::new(CORRUPT, "corrupt", text))
 }
 
@@ -226,7 +227,7 @@ pub(super) fn tail(args: &Args, screen: &mut Screen) -> Ended {
     let mut failed = None;
     client.stream(Stream::Tail {}, |item| {
         let told = if item.get() == "{\"listening\":true}" {
-            screen.aside("listening");
+            aside("listening");
             Ok(())
         } else {
             tell(screen, item)

@@ -84,7 +84,7 @@ fn run(args: &Args, screen: &mut Screen) -> Ended {
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "backlog", &mut text);
-            screen.bytes(&text)
+            show::write(&text)
         }
         Verb::Man { verb } => {
             let command = Args::command();
@@ -97,7 +97,7 @@ fn run(args: &Args, screen: &mut Screen) -> Ended {
             };
             let mut text = Vec::new();
             clap_mangen::Man::new(page).render(&mut text).map_err(|e| Trouble::failed(e.to_string()))?;
-            screen.bytes(&text)
+            show::write(&text)
         }
     }
 }

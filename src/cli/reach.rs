@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 
 use super::args::Args;
 use super::trouble::{Ended, Trouble};
+use crate::Client;
 use crate::clock::{Clock, RealClock};
 use crate::error::{Error, ErrorKind};
 use crate::face;
-use crate::face::verbs::{Act, Look, Stream};
 use crate::face::shape::ExportShape;
+use crate::face::verbs::{Act, Look, Stream};
 use crate::face::wire::raw;
 use crate::queue::{Backlog, Options, ReadOnly};
-use crate::Client;
 
 /// A backlog, however it is reached.
 pub(super) enum Target {
@@ -154,7 +154,7 @@ fn pages(view: &impl face::look::View, hand: &mut dyn FnMut(&RawValue) -> bool) 
     let (mut after, mut going) = (None, true);
     while going {
         after = face::look::export_some(view, after, |job: ExportShape| {
-            going = going && hand(&*raw(&job)?);
+            going = going && hand(&raw(&job)?);
             Ok(())
         })?;
         going = going && after.is_some();

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! * Everything that is not our own word goes through [`plain`] before it reaches a terminal.
-//! * Colour comes and goes with the terminal and NO_COLOR; no word depends on it.
+//! * Colour comes and goes with the terminal and `NO_COLOR`; no word depends on it.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -51,9 +51,8 @@ impl Screen {
     /// The answer as JSON, if that was asked for; whether it was.
     pub(super) fn data(&self, reached: &str, data: &RawValue) -> Ended<bool> {
         if self.json {
-            let said =
-                Said { backlog: SHAPE, verb: self.verb, reached: Some(reached), data: Some(data), error: None };
-            self.bytes(&[serde_json::to_vec(&said)?, b"\n".to_vec()].concat())?;
+            let said = Said { backlog: SHAPE, verb: self.verb, reached: Some(reached), data: Some(data), error: None };
+            write(&[serde_json::to_vec(&said)?, b"\n".to_vec()].concat())?;
         }
         Ok(self.json)
     }
@@ -63,27 +62,12 @@ impl Screen {
         if !self.json {
             return Ok(false);
         }
-        self.data(reached, &*serde_json::value::to_raw_value(value)?)
+        self.data(reached, &serde_json::value::to_raw_value(value)?)
     }
 
     /// A line for people.
     pub(super) fn line(&self, text: &str) -> Ended {
-        if self.json { Ok(()) } else { self.bytes(format!("{text}\n").as_bytes()) }
-    }
-
-    pub(super) fn bytes(&self, bytes: &[u8]) -> Ended {
-        let mut out = anstream::stdout().lock();
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            // Whoever read it has seen enough.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            written => written.map_err(Trouble::from),
-        }
-    }
-
-    /// A word beside the answer.
-    pub(super) fn aside(&self, text: &str) {
-        // Nothing can be done for whoever does not read it.
-        let _ = writeln!(anstream::stderr(), "{text}");
+        if self.json { Ok(()) } else { write(format!("{text}\n").as_bytes()) }
     }
 
     pub(super) fn trouble(&self, trouble: &Trouble) {
@@ -91,12 +75,12 @@ impl Screen {
             let error = Some(Wrong { kind: trouble.kind, message: &trouble.message });
             let said = Said { backlog: SHAPE, verb: self.verb, reached: None, data: None, error };
             if let Ok(line) = serde_json::to_vec(&said) {
-                let _ = self.bytes(&[line, b"\n".to_vec()].concat());
+                let _ = write(&[line, b"\n".to_vec()].concat());
             }
         }
         let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
         let message = plain(&trouble.message);
-        self.aside(&format!("{}backlog:{} {message}", red.render(), red.render_reset()));
+        aside(&format!("{}backlog:{} {message}", red.render(), red.render_reset()));
     }
 
     /// How long ago.
@@ -107,6 +91,21 @@ impl Screen {
             Err(e) => format!("in {}", span(e.duration())),
         }
     }
+}
+
+pub(super) fn write(bytes: &[u8]) -> Ended {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // Whoever read it has seen enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.map_err(Trouble::from),
+    }
+}
+
+/// A word beside the answer.
+pub(super) fn aside(text: &str) {
+    // Nothing can be done for whoever does not read it.
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// A time in its largest unit.
@@ -126,7 +125,8 @@ pub(super) fn span(time: Duration) -> String {
 pub(super) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        let turns =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
         if c.is_control() || turns {
             // Writing into a String cannot fail.
             let _ = write!(shown, "{}", c.escape_default());

@@ -20,10 +20,10 @@ use crate::sync::Mutex;
 use super::Core;
 use super::books::{Books, as_it_stands, key_of};
 use super::claim::open_job;
-use super::open::{epochs_of, text_keys};
-use super::state::in_a_gap;
 use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, some_ids};
+use super::open::{epochs_of, text_keys};
 use super::recover;
+use super::state::in_a_gap;
 use super::suspects::token_alone;
 
 /// What a check of the whole log found.

@@ -205,7 +205,9 @@ impl Client {
         match answer {
             Answer { ok: Some(ok), .. } => Ok(ok),
             Answer { error: Some(refusal), .. } => Err(refusal.into_error()),
-            Answer { .. } => Err(Error::new(when_lost, "the program answered neither yes nor no; it is of another release")),
+            Answer { .. } => {
+                Err(Error::new(when_lost, "the program answered neither yes nor no; it is of another release"))
+            }
         }
     }
 
@@ -240,12 +242,17 @@ impl Client {
 
     fn unanswered(&self, e: &io::Error) -> Error {
         let shown = self.shown();
-        let text = format!("{shown} does not answer: its connections are all taken, or it closes just now; try again: {e}");
+        let text =
+            format!("{shown} does not answer: its connections are all taken, or it closes just now; try again: {e}");
         Error::new(ErrorKind::InUse, text)
     }
 
     fn lost(&self, e: &io::Error, kind: ErrorKind) -> Error {
-        let may = if kind == ErrorKind::Unknown { "; it may be done or not: look, or try again with a unique key" } else { "" };
+        let may = if kind == ErrorKind::Unknown {
+            "; it may be done or not: look, or try again with a unique key"
+        } else {
+            ""
+        };
         Error::new(kind, format!("the connection to {} was lost before the answer came: {e}{may}", self.shown()))
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `queue:NAME` | of this queue |
 //! | `kind:NAME` | of this kind; `*` stands for any text |
-//! | `state:STATE` | held, scheduled, ready, in_flight, dead or parked |
+//! | `state:STATE` | `held`, `scheduled`, `ready`, `in_flight`, `dead` or `parked` |
 //! | `tag:TAG` | with this tag |
 //! | `error:TEXT` | whose last error or reason has this text in it |
 //! | `age:>1h`, `age:<5m` | enqueued longer ago, or less long; s, m, h, d, w |
@@ -103,9 +103,8 @@ fn one(filter: Filter, word: &str, name: &str, value: &str, now: SystemTime) -> 
 }
 
 fn ids(mut filter: Filter, word: &str, value: &str) -> Result<Filter> {
-    let number = |text: &str| {
-        text.parse::<u64>().map_err(|_| wrong(word, "ids are whole numbers: 7, 10..20, 10.. or ..20"))
-    };
+    let number =
+        |text: &str| text.parse::<u64>().map_err(|_| wrong(word, "ids are whole numbers: 7, 10..20, 10.. or ..20"));
     let (first, last) = value.split_once("..").unwrap_or((value, value));
     if first.is_empty() && last.is_empty() {
         return Err(wrong(word, "ids are whole numbers: 7, 10..20, 10.. or ..20"));

@@ -88,7 +88,7 @@ impl JobLine {
     /// What a builder says.
     pub(crate) fn of<On>(job: JobBuilder<On>) -> Result<Self> {
         let (job, run, expires) = job.told()?;
-        if job.ties != Default::default() {
+        if job.ties != crate::engine::Ties::default() {
             return Err(Error::invalid(
                 "a job sent through the admin socket cannot belong to a group, nor wait `after` others; let the program that owns the directory enqueue it",
             ));

@@ -87,7 +87,10 @@ pub(crate) fn look(view: &impl View, what: &Look, now: SystemTime) -> Result<Box
         Look::Verify {} => raw(&view.verify()?),
         Look::History { limit } => {
             let history = view.history().ok_or_else(|| {
-                Error::new(ErrorKind::Closed, "no program has this directory open, and only a running one remembers ends")
+                Error::new(
+                    ErrorKind::Closed,
+                    "no program has this directory open, and only a running one remembers ends",
+                )
             })?;
             raw(&history.iter().take(*limit).map(PastShape::of).collect::<Vec<_>>())
         }

@@ -32,8 +32,8 @@ pub(crate) mod wire;
 
 #[cfg(feature = "cli")]
 pub(crate) use act::act;
+pub use client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use filter::duration;
-pub use client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use look::look;

@@ -58,10 +58,8 @@ pub(crate) fn start(backlog: &Backlog, dir: &Path) -> Result<PathBuf> {
     let failed = |e: io::Error| Error::io(format!("cannot serve {}", socket::path(dir).display()), e);
     let listener = socket::bind(dir).map_err(failed)?;
     let (stop, stopped) = UnixStream::pair().map_err(failed)?;
-    let server = Arc::new(Server {
-        dir: dir.to_owned(),
-        open: Mutex::new(Open { stop: Some(stop), ..Open::default() }),
-    });
+    let server =
+        Arc::new(Server { dir: dir.to_owned(), open: Mutex::new(Open { stop: Some(stop), ..Open::default() }) });
     let (weak, home) = (Arc::downgrade(&server), backlog.downgrade());
     let thread = Builder::new()
         .name("backlog-admin".to_owned())
@@ -125,7 +123,7 @@ fn accept(listener: &UnixListener, stopped: &UnixStream, server: &Weak<Server>, 
         match listener.accept() {
             Ok((connection, _)) => {
                 if let Some(server) = server.upgrade() {
-                    receive(connection, server, home.clone());
+                    receive(connection, &server, home.clone());
                 }
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -139,7 +137,7 @@ fn accept(listener: &UnixListener, stopped: &UnixStream, server: &Weak<Server>, 
 }
 
 /// Gives the connection a thread, if there is room.
-fn receive(mut connection: UnixStream, server: Arc<Server>, home: WeakBacklog) {
+fn receive(mut connection: UnixStream, server: &Arc<Server>, home: WeakBacklog) {
     // Whatever fails here ends this connection and nothing else.
     let _ = connection.set_nonblocking(false);
     let _ = connection.set_write_timeout(Some(EXCHANGE_MAX));
@@ -147,7 +145,7 @@ fn receive(mut connection: UnixStream, server: Arc<Server>, home: WeakBacklog) {
         // Closed without a word, which a client takes for that: this thread waits for nobody.
         return;
     };
-    let server_too = Arc::clone(&server);
+    let server_too = Arc::clone(server);
     let served = move || {
         // A client that went away or broke the rules is gone, and that is all.
         let _ = serve(&mut connection, &home);

@@ -25,7 +25,7 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 
 /// An address in `dir`, and what must stay open while it is used.
 struct Address {
-    address: SocketAddrUnix,
+    name: SocketAddrUnix,
     path: PathBuf,
     _dir: Option<File>,
 }
@@ -33,7 +33,7 @@ struct Address {
 /// A name of a socket is at most 107 bytes long; of a deeper directory the way by its descriptor is short.
 fn address(dir: &Path) -> io::Result<Address> {
     if let Ok(address) = SocketAddrUnix::new(path(dir)) {
-        return Ok(Address { address, path: path(dir), _dir: None });
+        return Ok(Address { name: address, path: path(dir), _dir: None });
     }
     let too_long = || {
         let text = format!("the path is too long for a socket: {}; at most 107 bytes", path(dir).display());
@@ -45,7 +45,7 @@ fn address(dir: &Path) -> io::Result<Address> {
     let held = File::open(dir)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", std::os::fd::AsRawFd::as_raw_fd(&held)));
     let address = SocketAddrUnix::new(&short).map_err(|_| too_long())?;
-    Ok(Address { address, path: short, _dir: Some(held) })
+    Ok(Address { name: address, path: short, _dir: Some(held) })
 }
 
 /// Binds the socket of `dir`, whose lock the caller holds.
@@ -61,7 +61,7 @@ pub(crate) fn bind(dir: &Path) -> io::Result<UnixListener> {
         Err(e) => return Err(e.into()),
     }
     let socket = new_socket()?;
-    rustix::net::bind(&socket, &at.address)?;
+    rustix::net::bind(&socket, &at.name)?;
     let mode = planted!(AdminSocketOpenToAll, Mode::from_raw_mode(0o666), Mode::RUSR | Mode::WUSR);
     rustix::fs::chmodat(rustix::fs::CWD, &at.path, mode, AtFlags::empty())?;
     rustix::net::listen(&socket, BACKLOG)?;

@@ -197,7 +197,9 @@ fn what_is_no_request_is_refused_in_words_and_the_next_one_is_answered() {
     let home = home();
     let _backlog = Backlog::open(&home.jobs).unwrap();
     let (mut stream, mut lines) = stranger(&home);
-    for nonsense in ["", "nonsense", "{}", "[[[[", "{\"look\":{\"fly\":{}}}", "{\"act\":{\"cancel\":{\"id\":-1}}}", "\u{1b}[2J"] {
+    for nonsense in
+        ["", "nonsense", "{}", "[[[[", "{\"look\":{\"fly\":{}}}", "{\"act\":{\"cancel\":{\"id\":-1}}}", "\u{1b}[2J"]
+    {
         stream.write_all(format!("{nonsense}\n").as_bytes()).unwrap();
         let said = says(&mut lines);
         assert!(said.contains("\"kind\":\"invalid\"") && said.contains("protocol=1"), "{nonsense}: {said}");
