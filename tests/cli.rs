@@ -295,7 +295,7 @@ fn read(path: &Path) -> String {
 fn a_worker_that_is_killed_again_and_again_loses_no_line_and_runs_no_command_beside_itself() {
     let lines = effort("BACKLOG_CLI_LINES", 200, 10_000);
     let home = home();
-    let input: String = (0..lines).map(|n| format!("line {n} 'quoted' \"$x\" `y`\n")).collect();
+    let input = (0..lines).map(|n| format!("line {n} 'quoted' \"$x\" `y`\n")).collect::<Vec<String>>().concat();
     let args = ["enqueue", "--stdin", "--backoff", "1ms", "--max-attempts", "1000"];
     let output = fed(&home.jobs(), &args, &input);
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -1,13 +1,13 @@
 //! The command line: reads its arguments, reaches the backlog, shows the answer.
 //!
-//! * [`args`] are the words it understands; [`reach`] finds the way: the socket of a running program, else the directory.
-//! * [`looking`], [`changing`], [`putting`], [`working`] (with [`command`]), [`carrying`], [`checking`] are the verbs.
-//! * [`show`] is how answers look; [`trouble`] how it ends when it fails.
+//! * `args` are the words it understands; `reach` finds the way: the socket of a running program, else the directory.
+//! * `looking`, `changing`, `putting`, `working` (with `command`), `carrying`, `checking` are the verbs.
+//! * `show` is how answers look; `trouble` how it ends when it fails.
 //!
 //! # Invariants
 //! * Looking never recovers or writes: a stopped directory is read without a lock.
 //! * Text that came from a job or a name reaches a terminal escaped.
-//! * Exit codes are the table in [`trouble`], the same in the help and in `src/docs/cli.md`.
+//! * Exit codes are the table in `trouble`, the same in the help and in `src/docs/cli.md`.
 //!
 //! Never here: what a verb means (`face`, `queue`).
 #![allow(missing_docs, reason = "the binary's own; the library has no face here but `main`")]
