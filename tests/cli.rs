@@ -279,6 +279,21 @@ fn worker(home: &Home, exec: &str, more: &[&str]) -> Worker {
     Worker(command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap())
 }
 
+/// The word that commands of a test wait for: said at its end at the latest, also when it fails.
+struct Go(std::path::PathBuf);
+
+impl Go {
+    fn say(&self) {
+        std::fs::write(&self.0, b"").unwrap();
+    }
+}
+
+impl Drop for Go {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.0, b"");
+    }
+}
+
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let limit = std::time::Instant::now() + Duration::from_secs(120);
     while !is() {
@@ -334,6 +349,7 @@ fn a_command_left_running_by_a_killed_worker_is_waited_for() {
     says(&home.jobs(), &["enqueue", "--raw", "one"], 0);
     // Closes its standard input, as programs do that go on for long; waits for a word.
     let exec = "exec </dev/null; echo start >>log; until [ -e go ]; do :; done; echo end >>log";
+    let go = Go(home.path().join("go"));
     let mut first = worker(&home, exec, &[]);
     let log = home.path().join("log");
     until("the command has started", || read(&log) == "start\n");
@@ -346,7 +362,7 @@ fn a_command_left_running_by_a_killed_worker_is_waited_for() {
         said.contains("\"reached\":\"socket\"") && said.contains("\"in_flight\"")
     });
     assert_eq!(read(&log), "start\n", "started beside itself");
-    std::fs::write(home.path().join("go"), b"").unwrap();
+    go.say();
     assert!(second.0.wait().unwrap().success());
     assert_eq!(read(&log), "start\nend\nstart\nend\n");
 }
@@ -356,11 +372,12 @@ fn a_worker_that_is_asked_to_end_lets_its_commands_finish() {
     let home = home();
     says(&home.jobs(), &["enqueue", "--raw", "one"], 0);
     let exec = "echo start >>log; until [ -e go ]; do :; done; echo end >>log";
+    let go = Go(home.path().join("go"));
     let mut worker = worker(&home, exec, &[]);
     let log = home.path().join("log");
     until("the command has started", || read(&log) == "start\n");
     kill_process(Pid::from_child(&worker.0), Signal::TERM).unwrap();
-    std::fs::write(home.path().join("go"), b"").unwrap();
+    go.say();
     assert!(worker.0.wait().unwrap().success());
     assert_eq!(read(&log), "start\nend\n");
     assert_eq!(Backlog::open_read_only(home.jobs()).unwrap().counts().completed, 1);
