@@ -110,6 +110,12 @@ pub(crate) mod queue;
 // Floor 5: runs handlers.
 pub(crate) mod worker;
 
+// Floor 6: reaching it all from outside.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
+pub(crate) mod face;
+
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
@@ -118,6 +124,7 @@ pub use engine::{
     RecoveryReport, Requeued, Status, VerifyReport, What,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use face::Client;
 pub use ids::{AuditId, GroupId, JobId, Phase};
 pub use job::{Backoff, Codec, Ending, ErrorCause};
 #[cfg(feature = "encrypt")]
@@ -145,6 +152,8 @@ pub mod _documentation {
     pub mod design {}
     #[doc = include_str!("docs/guarantees.md")]
     pub mod guarantees {}
+    #[doc = include_str!("docs/cli.md")]
+    pub mod cli {}
     #[doc = include_str!("docs/performance.md")]
     pub mod performance {}
     #[doc = include_str!("docs/telemetry.md")]

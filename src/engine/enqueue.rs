@@ -138,7 +138,7 @@ impl Enqueued {
         Self { id, acceptance: Acceptance::Duplicate(id) }
     }
 
-    pub(super) fn of(id: JobId, acceptance: Acceptance) -> Self {
+    pub(crate) fn of(id: JobId, acceptance: Acceptance) -> Self {
         Self { id, acceptance }
     }
 

@@ -25,6 +25,7 @@
 mod ages;
 mod audit;
 mod bell;
+mod beside;
 mod books;
 mod bulk;
 mod checkpoint;
@@ -87,14 +88,13 @@ pub(crate) use crate::job::{BulkVerb, Criteria};
 use crate::limits::Scaled;
 use crate::log::{Identity, Log};
 use crate::random::Random;
-#[cfg(feature = "cron")]
-use crate::sync::OnceLock;
-use crate::sync::{AtomicBool, JoinHandle, Mutex};
+use crate::sync::{AtomicBool, JoinHandle, Mutex, OnceLock};
 
 use bell::Bell;
 
 pub(crate) use audit::audits;
 pub use audit::{AuditRecord, BulkDone};
+pub(crate) use beside::Beside;
 pub(crate) use claim::{Grant, LeaseKind};
 pub(crate) use commit::Ticket;
 pub use enqueue::{Acceptance, Enqueued, OnConflict};
@@ -162,6 +162,8 @@ pub(crate) struct Core {
     compact: Bell,
     /// Wakes upkeep.
     pub(crate) upkeep: Bell,
+    /// Serves beside this handle.
+    beside: OnceLock<Arc<dyn beside::Beside>>,
     /// Acts when the clock says so.
     #[cfg(feature = "cron")]
     timed: OnceLock<Arc<dyn Timed>>,

@@ -160,16 +160,17 @@ fn assemble(
         make: Bell::default(),
         compact: Bell::default(),
         upkeep: Bell::default(),
+        beside: crate::sync::OnceLock::default(),
         #[cfg(feature = "cron")]
         timed: crate::sync::OnceLock::default(),
     })
 }
 
-fn text_keys(index: &crate::index::Index, namespace: u8) -> BTreeSet<String> {
+pub(super) fn text_keys(index: &crate::index::Index, namespace: u8) -> BTreeSet<String> {
     index.cells(namespace).map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
 }
 
-fn epochs_of(index: &crate::index::Index) -> BTreeMap<u64, Epoch> {
+pub(super) fn epochs_of(index: &crate::index::Index) -> BTreeMap<u64, Epoch> {
     let read =
         |key: &[u8], value: Option<&[u8]>| Some((u64::from_be_bytes(key.try_into().ok()?), Epoch::from_bytes(value?)?));
     index.cells(namespace::EPOCH).filter_map(|(key, cell)| read(key, cell.value)).collect()

@@ -22,7 +22,9 @@ use super::Core;
 use super::books::{Books, as_it_stands, key_of};
 use super::claim::open_job;
 use super::look::{Counts, JobInfo, Source, Status, cell_in, cell_keys, cell_keys_in, some_ids};
+use super::open::{epochs_of, text_keys};
 use super::recover;
+use super::state::in_a_gap;
 use super::suspects::token_alone;
 
 /// What a check of the whole log found.
@@ -136,7 +138,19 @@ impl ReadOnlyEngine {
         if let Some((envelope, _)) = self.job(id)? {
             return Ok(Status::Live(Box::new(JobInfo::new(id, &envelope, &self.keys))));
         }
-        Ok(if id.0 >= self.look().books.totals.next_id { Status::Unknown } else { Status::Finished })
+        let look = self.look();
+        Ok(if id.0 >= look.books.totals.next_id {
+            Status::Unknown
+        } else if in_a_gap(&epochs_of(&look.books.index), id) {
+            Status::Lost
+        } else {
+            Status::Finished
+        })
+    }
+
+    /// The queues (or kinds) that are paused, sorted.
+    pub(crate) fn paused(&self, namespace: u8) -> Vec<String> {
+        text_keys(&self.look().books.index, namespace).into_iter().collect()
     }
 
     /// Jobs by queue and state.

@@ -67,6 +67,7 @@ impl Core {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.state.lock().life = super::state::Life::Closed;
+        self.end_beside();
         self.call_all_watchers();
         self.note_owner("closing");
         self.desk.stop();

@@ -207,7 +207,12 @@ impl State {
 
     /// Whether an id below `next_id` was never given to a job that was kept.
     pub(super) fn in_a_gap(&self, id: JobId) -> bool {
-        let next = id.0.checked_add(1).and_then(|after| self.epochs.range(after..).next());
-        next.is_some_and(|(_, epoch)| epoch.gap_from <= id.0 && !planted!(GapsForgotten))
+        in_a_gap(&self.epochs, id)
     }
+}
+
+/// Whether no job with this id was ever durable, as the openings tell.
+pub(super) fn in_a_gap(epochs: &BTreeMap<u64, Epoch>, id: JobId) -> bool {
+    let next = id.0.checked_add(1).and_then(|after| epochs.range(after..).next());
+    next.is_some_and(|(_, epoch)| epoch.gap_from <= id.0 && !planted!(GapsForgotten))
 }

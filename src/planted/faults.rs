@@ -494,6 +494,10 @@ faults! {
         "engine::tests::waiting::a_written_job_behind_one_that_waits_for_its_sync_is_told_of";
     GapsForgotten: "an id that was never given is said to be finished",
         "engine::tests::promises::p1_what_was_only_buffered_survives_the_process_but_not_the_power";
+    AdminSocketOpenToAll: "the admin socket can be used by everybody",
+        "face::tests::the_socket_is_its_owners_alone";
+    AdminConnectionsUnbounded: "clients of the admin socket take as many threads as they like",
+        "face::tests::more_clients_than_there_is_room_for_are_refused_and_harm_nobody";
     DeadlineOutlivesLease: "a lease that was given back runs out for its successor",
         "engine::tests::borders::a_lease_that_was_ended_leaves_no_deadline_behind";
     ReaderSeesUnvouched: "rule 23: a reader beside an owner sees what is not vouched for",

@@ -1,7 +1,7 @@
 //! The handle of an opened directory: opening, closing, and what all its verbs share.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::options::Options;
 use super::read_only::ReadOnly;
 use super::seam::AtShutdown;
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Beside, Engine};
 use crate::engine::{RecoveryReport, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{AtomicBool, Mutex};
+use crate::sync::{AtomicBool, Mutex, OnceLock};
 
 /// An opened backlog: a cheap handle, to be cloned and sent wherever jobs are made.
 ///
@@ -51,21 +51,12 @@ pub(super) struct Shared {
     pub(super) lease: Duration,
     #[cfg(feature = "cron")]
     pub(super) cron: Arc<crate::cron::Service>,
+    admin: OnceLock<Result<PathBuf>>,
     leaving: Arc<AtomicBool>,
     pools: Mutex<Vec<Weak<dyn AtShutdown>>>,
 }
 
 impl Backlog {
-    /// Opens the directory at `path` with every default: creates it if it is not there (and the directories
-    /// above it), or recovers what the last owner left. Jobs that were running then are ready again.
-    ///
-    /// # Errors
-    /// `InUse`: another process holds it (after waiting 30 s). `NewerFormat`, `Corrupt`: nothing was changed.
-    /// `Io`: the system refused; the message names the file. `Invalid`: not a backlog's directory.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Options::new().open(path)
-    }
-
     /// Settings for opening, all at their defaults.
     pub fn builder() -> Options {
         Options::new()
@@ -77,6 +68,37 @@ impl Backlog {
     /// As [`open`](Self::open), but never `InUse`.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<ReadOnly> {
         Options::new().open_read_only(path)
+    }
+
+    /// This handle, as long as somebody else holds one.
+    pub(crate) fn downgrade(&self) -> WeakBacklog {
+        WeakBacklog(Arc::downgrade(&self.shared))
+    }
+
+    /// Tells `service` when this backlog closes.
+    pub(crate) fn keep_beside(&self, service: Arc<dyn Beside>) {
+        self.shared.engine.keep_beside(service);
+    }
+
+    pub(crate) fn note_admin(&self, socket: Result<PathBuf>) {
+        self.shared.admin.get_or_init(|| socket);
+    }
+
+    /// Where the directory lies, if it lies in the file system.
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.shared.engine.root()
+    }
+
+    /// The socket this process serves for the directory ([`Options::admin`]); `None`: it serves none.
+    ///
+    /// # Errors
+    /// Why it cannot be served. Everything else works.
+    pub fn admin_socket(&self) -> Result<Option<&Path>> {
+        match self.shared.admin.get() {
+            None => Ok(None),
+            Some(Ok(path)) => Ok(Some(path)),
+            Some(Err(e)) => Err(e.clone()),
+        }
     }
 
     pub(super) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, lease: Duration) -> Self {
@@ -93,6 +115,7 @@ impl Backlog {
                 lease,
                 #[cfg(feature = "cron")]
                 cron,
+                admin: OnceLock::default(),
                 leaving,
                 pools,
             }),
@@ -164,6 +187,17 @@ impl Drop for Shared {
                 pool.release_running();
             }
         }
+    }
+}
+
+/// A handle that keeps nothing open.
+#[derive(Clone)]
+pub(crate) struct WeakBacklog(Weak<Shared>);
+
+impl WeakBacklog {
+    /// The handle, if the program still holds one.
+    pub(crate) fn upgrade(&self) -> Option<Backlog> {
+        self.0.upgrade().map(|shared| Backlog { shared })
     }
 }
 

@@ -55,6 +55,13 @@ pub struct JobBuilder<On = Detached> {
     on: On,
 }
 
+/// A moment as a caller gave it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Moment {
+    At(SystemTime),
+    In(Duration),
+}
+
 /// From when on the job is not started any more.
 #[derive(Debug, Clone, Copy)]
 enum Expires {
@@ -250,6 +257,21 @@ impl<On> JobBuilder<On> {
 
     pub(super) fn level(&self) -> Durability {
         self.durability
+    }
+
+    /// What it says, for one that sends it elsewhere: the job, when it runs and from when on it does not. Nothing is
+    /// checked yet.
+    pub(crate) fn told(self) -> Result<(NewJob, Option<Moment>, Option<Moment>)> {
+        let run = match self.when {
+            When::Now => None,
+            When::At(time) => Some(Moment::At(time)),
+            When::In(delay) => Some(Moment::In(delay)),
+        };
+        let expires = self.expires.map(|expires| match expires {
+            Expires::At(time) => Moment::At(time),
+            Expires::In(delay) => Moment::In(delay),
+        });
+        Ok((self.job?, run, expires))
     }
 
     /// The job as the engine takes it, everything checked.

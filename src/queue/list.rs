@@ -1,9 +1,12 @@
 //! Which jobs a listing shows.
 
+use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use crate::engine::Criteria;
+use crate::engine::{Criteria, JobInfo, Source};
+use crate::error::Result;
 use crate::ids::{GroupId, JobId, Millis, Phase};
+use crate::job::Codec;
 
 /// Which live jobs [`list`](crate::Backlog::list) shows, in the order of their ids, page by page; or which
 /// [`bulk`](crate::Backlog::bulk) changes, all of them.
@@ -46,6 +49,30 @@ impl Filter {
     /// Only jobs of this kind. Default: every kind.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.criteria.kind = Some(kind.into());
+        self
+    }
+
+    /// Only jobs whose kind is like this pattern, in which `*` stands for any text: `send_*`. Default: every kind.
+    pub fn kind_like(mut self, pattern: impl Into<String>) -> Self {
+        self.criteria.kind_like = Some(pattern.into());
+        self
+    }
+
+    /// Only jobs with a priority in this range. Default: any.
+    pub fn priority(mut self, range: RangeInclusive<i16>) -> Self {
+        self.criteria.priority = Some(range.into_inner());
+        self
+    }
+
+    /// Only jobs with this id or a larger one. Default: from the start.
+    pub fn from(mut self, id: JobId) -> Self {
+        self.criteria.first = Some(id.0);
+        self
+    }
+
+    /// Only jobs with this id or a smaller one; none with a larger one is read. Default: to the end.
+    pub fn through(mut self, id: JobId) -> Self {
+        self.criteria.last = Some(id.0);
         self
     }
 
@@ -96,6 +123,12 @@ impl Filter {
         self.limit = jobs.min(Self::LIMIT_MAX);
         self
     }
+}
+
+/// A live job with its args.
+pub(super) fn with_args(source: &dyn Source, id: JobId) -> Result<Option<(JobInfo, Codec, Vec<u8>)>> {
+    let seen = source.job(id)?;
+    Ok(seen.map(|(envelope, args)| (JobInfo::new(id, &envelope, source.keys()), envelope.codec, args)))
 }
 
 impl Default for Filter {

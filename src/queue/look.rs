@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use super::backlog::Backlog;
 use super::check::{self, NameOf};
-use super::list::Filter;
+use super::list::{self, Filter};
 use super::pending::Pending;
 use crate::engine::{Cancelled, Changed, Confirmed, Counts, JobInfo, Limits, Requeued, Source, Status};
 use crate::error::Result;
 use crate::ids::{JobId, Millis};
+use crate::job::Codec;
 
 impl Backlog {
     /// What is known of a job: live with everything about it, finished, lost, or never given out.
@@ -52,6 +53,10 @@ impl Backlog {
     /// As [`inspect`](Self::inspect).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
         self.shared.engine.list(&filter.criteria, filter.after, filter.limit)
+    }
+
+    pub(crate) fn with_args(&self, id: JobId) -> Result<Option<(JobInfo, Codec, Vec<u8>)>> {
+        list::with_args(&**self.shared.engine, id)
     }
 
     /// Cancels a job; returns once that is on disk. One that waits is gone. One that runs is asked to stop: its

@@ -45,6 +45,8 @@ mod watch;
 
 pub(crate) use args::parse_args;
 pub use backlog::Backlog;
+pub(crate) use backlog::WeakBacklog;
+pub(crate) use builder::Moment;
 pub use builder::{Detached, JobBuilder};
 pub use bulk::Bulk;
 pub use chain::Chain;

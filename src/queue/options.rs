@@ -41,6 +41,7 @@ pub struct Options {
     keep_dead: Duration,
     history: usize,
     pub(super) keys: Keys,
+    admin: bool,
 }
 
 impl Options {
@@ -59,6 +60,7 @@ impl Options {
             keep_dead: KEEP_DEAD,
             history: HISTORY_DEFAULT,
             keys: Keys::default(),
+            admin: true,
         }
     }
 
@@ -127,10 +129,22 @@ impl Options {
         self
     }
 
-    /// Opens the directory, or creates it. See [`Backlog::open`] for what may fail; also `Invalid`: a setting is out
-    /// of range.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Backlog> {
-        let disk = real_disk(path.as_ref(), self.create)?;
+    /// Whether the program serves the directory's admin socket while it has it open: the file `admin.sock` in it, which
+    /// its owner alone may use. Through it the command line looks and acts, and other local processes enqueue
+    /// ([`Client`](crate::Client)). One that cannot be served never fails the open:
+    /// [`Backlog::admin_socket`] says why. Unix only. Default: yes.
+    pub fn admin(mut self, serve: bool) -> Self {
+        self.admin = serve;
+        self
+    }
+
+    pub(crate) fn serves_admin(&self) -> bool {
+        self.admin
+    }
+
+    /// Opens the directory and serves nothing beside it.
+    pub(crate) fn open_alone(self, path: &Path) -> Result<Backlog> {
+        let disk = real_disk(path, self.create)?;
         let doors = Doors {
             disk,
             clock: Arc::new(RealClock::new()),

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::list::Filter;
+use super::list::{self, Filter};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::engine::{Counts, JobInfo, ReadOnlyEngine, Source, Status, VerifyReport};
 use crate::error::Result;
 use crate::ids::JobId;
+use crate::job::{Codec, namespace};
 use crate::keys::Keys;
 
 /// A directory looked at without touching it: no lock, no write. Made by
@@ -64,6 +65,20 @@ impl ReadOnly {
     /// How many jobs stand in each state. See [`Backlog::counts`](crate::Backlog::counts).
     pub fn counts(&self) -> Counts {
         self.engine.counts()
+    }
+
+    /// The queues that are paused, sorted.
+    pub fn paused(&self) -> Vec<String> {
+        self.engine.paused(namespace::PAUSE)
+    }
+
+    /// The kinds that are paused, sorted.
+    pub fn paused_kinds(&self) -> Vec<String> {
+        self.engine.paused(namespace::PAUSE_KIND)
+    }
+
+    pub(crate) fn with_args(&self, id: JobId) -> Result<Option<(JobInfo, Codec, Vec<u8>)>> {
+        list::with_args(&self.engine, id)
     }
 
     /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
