@@ -131,6 +131,9 @@ impl Books {
         self.ledger.add(place);
         self.drop_old(id, old)?;
         self.count(id, filed);
+        if filed.cause == Cause::Replaced && !planted!(ReplacedKeepsItsSteps) {
+            self.take_cells_of(&namespace::OF_ITS_RUNS, id)?;
+        }
         if filed.suspect {
             self.suspects.insert(id, Suspect { lane, priority: filed.priority });
         } else {
@@ -171,7 +174,7 @@ impl Books {
             }
             Cause::Interrupted => self.counters().failures += 1,
             Cause::Carried if planted!(CarriedCountsAsNew) => self.counters().enqueued += 1,
-            Cause::Changed | Cause::Carried => {}
+            Cause::Changed | Cause::Carried | Cause::Replaced => {}
         }
     }
 
@@ -203,6 +206,15 @@ impl Books {
         Ok(())
     }
 
+    fn take_cells_of(&mut self, namespaces: &[u8], id: JobId) -> Result<()> {
+        for place in self.index.take_cells_of(namespaces, id) {
+            if !self.ledger.drop(place) {
+                return Err(disagree(id, "what it kept beside itself was not counted"));
+            }
+        }
+        Ok(())
+    }
+
     /// The end of a job.
     pub(crate) fn ended(&mut self, id: JobId, ended: &Ended) -> Result<()> {
         if self.index.get(id).is_none() {
@@ -218,11 +230,7 @@ impl Books {
             }
         }
         self.suspects.remove(&id);
-        for place in planted!(CellsOutliveTheirJob, Vec::new(), self.index.take_cells_of(&namespace::OF_A_JOB, id)) {
-            if !self.ledger.drop(place) {
-                return Err(disagree(id, "what it kept beside itself was not counted"));
-            }
-        }
+        self.take_cells_of(planted!(CellsOutliveTheirJob, &[], &namespace::OF_A_JOB), id)?;
         let counters = self.counters();
         match ended.how {
             Ending::Completed => counters.completed += planted!(CompletedNotCounted, 0, 1),

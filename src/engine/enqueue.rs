@@ -99,7 +99,8 @@ pub enum OnConflict {
     #[default]
     Keep,
     /// The new job takes its place: it keeps the id and stands as if it had just been enqueued, with the new args, time,
-    /// queue and settings; attempts and errors of the one before are gone (debounce).
+    /// queue and settings; attempts, errors, steps, checkpoint and progress of the one before are gone (debounce). Its
+    /// idempotency key stays, since that goes by the id.
     Replace,
     /// Only its time is moved to that of the new job (throttle).
     Reschedule,

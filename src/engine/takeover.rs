@@ -129,8 +129,8 @@ impl Takeover {
             // Under the id they will stand under.
             let args = core.seal_args(id, &envelope, &self.args)?;
             let args = planted!(ReplaceKeepsTheArgs, &seen.args[..], &*args);
-            let body = job::encode_job(&envelope, Cause::Changed, Some(&removes), args);
-            return Ok(Change::Stand { envelope: Box::new(envelope), cause: Cause::Changed, removes, body });
+            let body = job::encode_job(&envelope, Cause::Replaced, Some(&removes), args);
+            return Ok(Change::Stand { envelope: Box::new(envelope), cause: Cause::Replaced, removes, body });
         }
         let now = core.clock.now_ms();
         let event = Event::Reschedule { run_at: self.envelope.run_at.unwrap_or(now), now };

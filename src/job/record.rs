@@ -65,6 +65,8 @@ pub(crate) mod namespace {
     /// Parent's id and child's id, big-endian → the child waits for the parent. The child is the callback of a group
     /// whose number is its id and the highest bit.
     pub(crate) const AFTER: u8 = 16;
+    /// Cells of these are what a job's own runs kept: another one that takes its place begins without them.
+    pub(crate) const OF_ITS_RUNS: [u8; 3] = [STEP, CHECKPOINT, PROGRESS];
     /// Cells of these belong to the job whose id their key begins with: its end takes them away.
     pub(crate) const OF_A_JOB: [u8; 4] = [STEP, CHECKPOINT, PROGRESS, AFTER];
     /// One cell: the token under which a suspect runs alone.
@@ -147,6 +149,8 @@ pub(crate) enum Cause {
     Interrupted,
     /// Compaction copied it: nothing changes but the place.
     Carried,
+    /// Another job took its place under its id: what it kept beside itself goes.
+    Replaced,
 }
 
 /// An index key that a record takes away, as it stood. `queue` is the lane's name.

@@ -176,6 +176,8 @@ faults! {
         "log::tests::recover::a_torn_tail_is_cut_and_its_remains_never_join_later_frames";
     LeavingTakesReserve: "rule 10: an open after a crash seals its tail though only the reserve is prepared",
         "log::tests::recover::a_torn_tail_is_cut_and_its_remains_never_join_later_frames";
+    ReplacedKeepsItsSteps: "a job that takes another's place is given the steps that one has done",
+        "engine::tests::takeover::an_enqueue_that_replaces_leaves_nothing_of_what_the_runs_before_it_kept";
     EveryTailIsLeft: "P10: crash after crash leaves a segment that is nearly empty",
         "engine::tests::reopen::lives_that_do_next_to_nothing_leave_the_state_right_and_the_directory_flat_however_many_they_are";
     LeftTailWrittenOn: "rule 4: a tail that is to be left, and is not zeroed, is written on",

@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::disk::simulated::CrashMode;
 use crate::engine::enqueue::UniqueRule;
 use crate::engine::look::{Source, Status};
+use crate::engine::settle::CellSet;
 use crate::engine::{Acceptance, Durability, Engine, Enqueued, NewJob, OnConflict, Settle};
 use crate::ids::{JobId, Phase};
+use crate::job::namespace;
 
 use super::world::{Verbs, World, at, job, nack};
 
@@ -54,6 +56,25 @@ fn an_enqueue_that_replaces_begins_again_with_the_attempts() {
     assert_eq!(accept(&engine, vec![keyed("new", OnConflict::Replace)]), [Acceptance::Replaced(id)]);
     let grant = engine.take().unwrap();
     assert_eq!((grant.id, grant.attempt, grant.args.as_slice()), (id, 1, &b"new"[..]));
+}
+
+#[test]
+fn an_enqueue_that_replaces_leaves_nothing_of_what_the_runs_before_it_kept() {
+    let world = World::new(4);
+    let engine = world.open();
+    let id = engine.add(keyed("old", OnConflict::Keep));
+    let grant = engine.take().unwrap();
+    let key = [&id.0.to_be_bytes()[..], b"charge"].concat();
+    let step = CellSet { namespace: namespace::STEP, key: key.clone(), value: Some(b"7".to_vec()), until: None };
+    assert!(engine.note(&grant, &[step], Durability::Sync).unwrap().is_some());
+    assert!(engine.end(&grant, nack("no")));
+    assert_eq!(accept(&engine, vec![keyed("new", OnConflict::Replace)]), [Acceptance::Replaced(id)]);
+    engine.compact_all().unwrap();
+    let crashed = world.crashed(CrashMode::DropUnsynced);
+    for engine in [engine, crashed.open(), world.crashed(CrashMode::KeepAll).without_index().open()] {
+        assert_eq!(engine.cell_value(namespace::STEP, &key).unwrap(), None, "the new job has charged nothing yet");
+        assert_eq!(engine.counts().total().live(), 1);
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn record_words(record: &Record<'_>, words: &mut BTreeSet<&'static str>) {
                 Cause::Changed => "changed",
                 Cause::Interrupted => "interrupted",
                 Cause::Carried => "carried",
+                Cause::Replaced => "replaced",
             });
             words.insert(record.envelope.state.phase().as_str());
             words.extend(record.removes.as_ref().map(removes));

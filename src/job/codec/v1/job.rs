@@ -107,11 +107,12 @@ fn cause_code(cause: Cause) -> u8 {
         Cause::Changed => 2,
         Cause::Interrupted => 3,
         Cause::Carried => 4,
+        Cause::Replaced => 5,
     }
 }
 
 fn cause_of(code: u8) -> Option<Cause> {
-    [Cause::Enqueued, Cause::Changed, Cause::Interrupted, Cause::Carried]
+    [Cause::Enqueued, Cause::Changed, Cause::Interrupted, Cause::Carried, Cause::Replaced]
         .into_iter()
         .find(|&cause| cause_code(cause) == code)
 }
