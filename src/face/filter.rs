@@ -188,9 +188,9 @@ mod tests {
             ("priority:>5", Filter::new().priority(6..=i16::MAX)),
             ("priority:<-5", Filter::new().priority(i16::MIN..=-6)),
             ("priority:3", Filter::new().priority(3..=3)),
-            ("id:10..20", Filter::new().after(JobId(9)).through(JobId(20))),
-            ("id:0..", Filter::new()),
-            ("id:7", Filter::new().after(JobId(6)).through(JobId(7))),
+            ("id:10..20", Filter::new().from(JobId(10)).through(JobId(20))),
+            ("id:0..", Filter::new().from(JobId(0))),
+            ("id:7", Filter::new().from(JobId(7)).through(JobId(7))),
         ] {
             assert_eq!(parse(text).unwrap(), filter, "{text}");
         }
