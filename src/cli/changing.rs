@@ -7,11 +7,10 @@ use serde::Serialize;
 
 use super::args::{Args, Pause, Which};
 use super::looking::filter_of;
-use super::reach::{self, Target};
+use super::reach;
 use super::show::{Screen, aside, plain};
 use super::trouble::{Ended, NOT_FOUND, Trouble};
-use crate::face::look::PAGE_MAX;
-use crate::face::shape::{ChangeShape, CountShape, ListShape};
+use crate::face::shape::{ChangeShape, CountShape};
 use crate::face::verbs::{Act, Look};
 
 /// What became of the jobs that were asked for.
@@ -90,29 +89,13 @@ fn change(
                     target.close()?;
                     return Err(trouble);
                 }
-                change_matching(&target, &filter, act, &mut sum)?;
+                crate::face::every(&filter, act, |look| target.see(look), |act| target.act(act), |one| sum.add(one))?;
             }
         }
     }
     let way = target.way();
     target.close()?;
     report(screen, way, &sum, what, ids.is_ok())
-}
-
-/// Changes every job that fits, page by page, each with the verb for one job. The one place to put a bulk verb of the
-/// library in.
-fn change_matching(target: &Target, filter: &str, act: &dyn Fn(u64) -> Act, sum: &mut Sum) -> Ended {
-    let mut after = None;
-    loop {
-        let page: ListShape = target.see(Look::List { filter: filter.to_owned(), after, limit: PAGE_MAX })?;
-        for job in &page.jobs {
-            sum.add(&target.act(act(job.id))?);
-        }
-        after = page.next_after;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 /// Whether a person agrees; where none can be asked, `--yes` says so.
