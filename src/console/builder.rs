@@ -130,7 +130,9 @@ impl Console {
         let door = if self.guarded {
             Door::Guarded(secret()?)
         } else {
-            Door::Locked([secret()?].into_iter().chain(self.password.map(|password| password.trim().to_owned())).collect())
+            Door::Locked(
+                [secret()?].into_iter().chain(self.password.map(|password| password.trim().to_owned())).collect(),
+            )
         };
         let guard = Guard::new(door, self.hosts, &self.base)?;
         let (base, nested, read_only, redact) = (self.base, self.nested, self.read_only, self.redact);
@@ -148,7 +150,9 @@ impl Console {
         let addrs: Vec<SocketAddr> = addr.to_socket_addrs().map_err(no_address)?.collect();
         let open = addrs.iter().find(|addr| !addr.ip().is_loopback());
         if self.guarded {
-            return Err(Error::invalid("no app stands before a console that listens by itself; mount its service instead"));
+            return Err(Error::invalid(
+                "no app stands before a console that listens by itself; mount its service instead",
+            ));
         }
         if let Some(open) = open.filter(|_| self.password.is_none()) {
             let text = format!(

@@ -214,7 +214,10 @@ pub(super) fn page_but(status: StatusCode, template: &impl Template) -> Result<A
 
 pub(super) fn login(inner: &Inner, status: StatusCode, wrong: &str) -> Answer {
     let page = Login { base: inner.base.clone(), wrong: wrong.to_owned() }.render();
-    page.map_or_else(|_| Answer::text(status, "come in by the address with the token"), |page| Answer::html(status, page))
+    page.map_or_else(
+        |_| Answer::text(status, "come in by the address with the token"),
+        |page| Answer::html(status, page),
+    )
 }
 
 /// What went wrong, as a page from which one can go on.

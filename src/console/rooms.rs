@@ -13,8 +13,8 @@ use super::answer::{Answer, Refusal};
 use super::change;
 use super::guard::Door;
 use super::pages::{
-    Card, Confirm, Events, Fact, Failures, Frame, Group, Jobs, Lane, OneJob, Overview, Past, Queues, Row, Storage, page,
-    page_but,
+    Card, Confirm, Events, Fact, Failures, Frame, Group, Jobs, Lane, OneJob, Overview, Past, Queues, Row, Storage,
+    page, page_but,
 };
 use super::query::escaped;
 use super::service::{Asked, Inner};

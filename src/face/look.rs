@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use serde_json::value::RawValue;
 
 use super::shape::{
-    ArgsShape, CountShape, ExportShape, FailureShape, JobShape, ListShape, PastShape, ProgressShape, QueueShape, ShowShape, StatsShape,
+    ArgsShape, CountShape, ExportShape, FailureShape, JobShape, ListShape, PastShape, ProgressShape, QueueShape,
+    ShowShape, StatsShape,
 };
 use super::verbs::Look;
 use super::wire::raw;
@@ -201,7 +202,8 @@ fn count(view: &impl View, filter: &Filter) -> Result<u64> {
 fn show(view: &impl View, id: JobId) -> Result<ShowShape> {
     if let Some((job, codec, args)) = view.with_args(id)? {
         let (job, args) = (Some(JobShape::of(job)), Some(ArgsShape::of(codec, &args)));
-        let progress = view.progress(id)?.map(|progress| ProgressShape { percent: progress.percent, text: progress.text });
+        let progress =
+            view.progress(id)?.map(|progress| ProgressShape { percent: progress.percent, text: progress.text });
         return Ok(ShowShape { status: "live".to_owned(), job, args, progress });
     }
     let status = match view.inspect(id)? {
