@@ -85,7 +85,7 @@ pub(super) fn start(service: ConsoleService, addrs: &[SocketAddr]) -> Result<Lis
     let entrance = service.entrance().unwrap_or_default();
     let serving = move || {
         runtime.block_on(async {
-            let _ = tokio::spawn(accept(listener, service));
+            drop(tokio::spawn(accept(listener, service)));
             // A handle that went without a word has gone too.
             let _ = stopped.await;
         });

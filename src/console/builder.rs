@@ -68,7 +68,7 @@ impl Console {
     /// The path it is mounted at, as browsers see it: `/admin/jobs`. Requests may bear it or have lost it on the way, as
     /// with axum's `nest_service`. Default: the root.
     pub fn prefix(mut self, path: impl Into<String>) -> Self {
-        self.base = path.into().trim_end_matches('/').to_owned();
+        path.into().trim_end_matches('/').clone_into(&mut self.base);
         self
     }
 
@@ -124,15 +124,13 @@ impl Console {
             let text = format!("prefix={:?} is no path: it begins with / and has letters, digits and -._~", self.base);
             return Err(Error::invalid(text));
         }
-        if self.password.as_ref().is_some_and(|password| password.chars().count() < PASSWORD_CHARS_MIN) {
+        if self.password.as_ref().is_some_and(|password| password.trim().chars().count() < PASSWORD_CHARS_MIN) {
             return Err(Error::invalid(format!("the password is too short: at least {PASSWORD_CHARS_MIN} characters")));
         }
         let door = if self.guarded {
             Door::Guarded(secret()?)
         } else {
-            Door::Locked(
-                [secret()?].into_iter().chain(self.password.map(|password| password.trim().to_owned())).collect(),
-            )
+            Door::Locked { token: secret()?, password: self.password.map(|password| password.trim().to_owned()) }
         };
         let guard = Guard::new(door, self.hosts, &self.base)?;
         let (base, nested, read_only, redact) = (self.base, self.nested, self.read_only, self.redact);

@@ -4,7 +4,7 @@
 //! * Secrets are compared in a time that does not tell how much of them was right.
 //! * A change needs three things: an address of ours (`Host`), a page of ours it came from (`Sec-Fetch-Site`, `Origin`),
 //!   and the session's own token in the form.
-//! * After [`WRONG_MAX`] wrong secrets within a minute none is looked at until the minute is over.
+//! * After [`WRONG_MAX`] wrong secrets in the form within a minute none is looked at there until the minute is over.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -36,8 +36,8 @@ pub(super) fn secret() -> Result<String> {
 
 /// How people come in.
 pub(super) enum Door {
-    /// By one of these secrets.
-    Locked(Vec<String>),
+    /// By a token in the address, or by either in a form.
+    Locked { token: String, password: Option<String> },
     /// The app that it is mounted in lets them in; this stands in every form.
     Guarded(String),
 }
@@ -119,24 +119,37 @@ impl Guard {
         sessions.iter().find(|session| ids.iter().any(|id| same(id, &session.id))).cloned()
     }
 
-    /// Lets in who knows the secret; gives the cookie.
-    pub(super) fn enter(&self, given: &str, now: Duration) -> Result<String, Refusal> {
-        let Door::Locked(secrets) = &self.door else {
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "the app lets people in here"));
-        };
-        let mut wrong = self.wrong.lock();
-        if now.saturating_sub(wrong.0) >= Duration::from_secs(60) {
-            *wrong = (now, 0);
+    /// Lets in who has the token; gives the cookie. It is too long to be guessed, so no number of tries locks it: any page
+    /// in the same browser can make some.
+    pub(super) fn enter_by_token(&self, given: &str, now: Duration) -> Result<String, Refusal> {
+        let Door::Locked { token, .. } = &self.door else { return Err(unlocked()) };
+        if !same(given, token) {
+            return Err(wrong());
         }
-        if wrong.1 >= WRONG_MAX {
+        self.begin(now)
+    }
+
+    /// Lets in who knows either secret; gives the cookie. Behind [`same_origin`](Self::same_origin).
+    pub(super) fn enter_by_form(&self, given: &str, now: Duration) -> Result<String, Refusal> {
+        let Door::Locked { token, password } = &self.door else { return Err(unlocked()) };
+        let mut tries = self.wrong.lock();
+        if now.saturating_sub(tries.0) >= Duration::from_secs(60) {
+            *tries = (now, 0);
+        }
+        if tries.1 >= WRONG_MAX {
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong secrets: wait a minute"));
         }
-        // Each is compared, whichever fits.
-        if secrets.iter().filter(|secret| same(given.trim(), secret)).count() == 0 {
-            wrong.1 += 1;
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "that is not the secret"));
+        let given = given.trim();
+        // Both are compared, whichever fits.
+        if !(same(given, token) | password.as_ref().is_some_and(|password| same(given, password))) {
+            tries.1 += 1;
+            return Err(wrong());
         }
-        drop(wrong);
+        drop(tries);
+        self.begin(now)
+    }
+
+    fn begin(&self, now: Duration) -> Result<String, Refusal> {
         let broken = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no randomness for a session");
         let session = Session { id: secret().map_err(broken)?, token: secret().map_err(broken)?, began: now };
         let cookie = self.cookie_of(&session.id, SESSION_MAX.as_secs());
@@ -160,6 +173,14 @@ impl Guard {
     }
 }
 
+fn unlocked() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "the app lets people in here")
+}
+
+fn wrong() -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, "that is not the secret")
+}
+
 /// Without the port.
 fn name_of(host: &str) -> &str {
     let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
@@ -173,5 +194,5 @@ fn name_of(host: &str) -> &str {
 /// Compares to the end.
 pub(super) fn same(given: &str, right: &str) -> bool {
     let differs = given.bytes().zip(right.bytes()).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
-    (given.len() == right.len()) & (differs == 0) & !right.is_empty()
+    differs == 0 && given.len() == right.len() && !right.is_empty()
 }

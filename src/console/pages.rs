@@ -230,7 +230,7 @@ pub(super) fn refused(inner: &Inner, session: &Session, refusal: &Refusal) -> An
         way: "",
         can_change: false,
         read_only: inner.read_only,
-        can_leave: matches!(inner.guard.door, Door::Locked(_)),
+        can_leave: matches!(inner.guard.door, Door::Locked { .. }),
         said: String::new(),
         now: String::new(),
     };

@@ -19,7 +19,7 @@ use super::pages::{
 use super::query::escaped;
 use super::service::{Asked, Inner};
 use super::source::Reached;
-use super::words::{When, count, lines, plain, quoted, short, span};
+use super::words::{When, count, indented, lines, plain, quoted, short, span};
 use crate::clock::{Clock, RealClock};
 use crate::error::{Error, ErrorKind};
 use crate::face::look::PAGE_MAX;
@@ -99,7 +99,7 @@ impl<'a> Room<'a> {
             way: self.reached.way(),
             can_change: self.can_change(),
             read_only: self.inner.read_only,
-            can_leave: matches!(self.inner.guard.door, Door::Locked(_)),
+            can_leave: matches!(self.inner.guard.door, Door::Locked { .. }),
             said: change::said(&self.asked.query),
             now: super::words::utc(self.now_ms),
         }
@@ -174,7 +174,7 @@ impl<'a> Room<'a> {
         };
         let disk = match self.reached.takes_changes().then(|| self.see::<Value>(Look::Health {})) {
             None => ("As it lies", "looked at, not touched".to_owned(), "calm"),
-            Some(Ok(_)) => ("Fine", "every write so far is safe".to_owned(), "good"),
+            Some(Ok(_)) => ("Fine", "no write has failed".to_owned(), "good"),
             Some(Err(e)) => ("Failed", short(&e.to_string(), 200), "bad"),
         };
         let disk = Card {
@@ -294,9 +294,10 @@ impl<'a> Room<'a> {
     /// A job that is not there: a page with a word about the change before, if there was one.
     fn gone(&self, id: u64, text: &str) -> Shown {
         let said = change::said(&self.asked.query);
-        let (status, text) = match said.is_empty() {
-            true => (StatusCode::NOT_FOUND, format!("Job {id}: {text}")),
-            false => (StatusCode::OK, format!("{said} Job {id}: {text}")),
+        let (status, text) = if said.is_empty() {
+            (StatusCode::NOT_FOUND, format!("Job {id}: {text}"))
+        } else {
+            (StatusCode::OK, format!("{said} Job {id}: {text}"))
         };
         Err(Refusal::new(status, text))
     }
@@ -325,9 +326,7 @@ impl<'a> Room<'a> {
     /// Args as text: JSON made readable, bytes as text if they are one.
     fn args(&self, kind: &str, args: &ArgsShape) -> String {
         let text = match (&args.args, &args.args_hex) {
-            (Some(json), _) => serde_json::from_str::<Value>(json.get())
-                .and_then(|value| serde_json::to_string_pretty(&value))
-                .unwrap_or_else(|_| json.get().to_owned()),
+            (Some(json), _) => indented(json.get()),
             (None, Some(hex)) => {
                 let bytes = unhex(hex).and_then(|bytes| String::from_utf8(bytes).ok());
                 bytes.unwrap_or_else(|| format!("bytes: {hex}"))

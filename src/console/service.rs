@@ -57,10 +57,10 @@ pub(super) struct Asked<'a> {
 
 impl ConsoleService {
     /// The path with the token in it, for whoever is to come in: print it where only they see it. `None`: the app lets
-    /// people in, or only a password does.
+    /// people in.
     pub fn entrance(&self) -> Option<String> {
         match &self.inner.guard.door {
-            Door::Locked(secrets) => secrets.first().map(|token| format!("{}/?token={token}", self.inner.base)),
+            Door::Locked { token, .. } => Some(format!("{}/?token={token}", self.inner.base)),
             Door::Guarded(_) => None,
         }
     }
@@ -156,9 +156,10 @@ impl Inner {
                     reached.takes_changes() && reached.see::<serde_json::Value>(Look::Health {}, clock).is_ok()
                 });
                 // Why not is for those who may come in.
-                Some(match ready {
-                    true => Answer::text(StatusCode::OK, "ready"),
-                    false => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+                Some(if ready {
+                    Answer::text(StatusCode::OK, "ready")
+                } else {
+                    Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready")
                 })
             }
             _ => None,
@@ -168,18 +169,19 @@ impl Inner {
     /// Coming in, by an address with the token or by the form.
     fn entrance(&self, path: &str, reads: bool, query: &Pairs, form: &Pairs) -> Option<Answer> {
         let now = self.source.clock().monotonic();
-        let (given, to) = match (reads, path, query.get("token")) {
+        let home = format!("{}/", self.base);
+        let (entered, to) = match (reads, path, query.get("token")) {
             (true, _, Some(token)) => {
                 let rest = query.without("token");
                 let mark = if rest.is_empty() { "" } else { "?" };
-                (token, format!("{}{path}{mark}{rest}", self.base))
+                (self.guard.enter_by_token(token, now), format!("{}{path}{mark}{rest}", self.base))
             }
-            (false, "/login", _) => (form.text("secret"), format!("{}/", self.base)),
+            (false, "/login", _) => (self.guard.enter_by_form(form.text("secret"), now), home.clone()),
             _ => return None,
         };
         // Anything but a path of ours would lead elsewhere.
-        let to = if to.starts_with("//") { format!("{}/", self.base) } else { to };
-        Some(match self.guard.enter(given, now) {
+        let to = if to.starts_with("//") || to.contains('\\') { home } else { to };
+        Some(match entered {
             Ok(cookie) => Answer::see_other(&to).with(header::SET_COOKIE, &cookie),
             Err(refusal) => pages::login(self, refusal.status, &refusal.text),
         })

@@ -70,7 +70,7 @@ impl Source {
                 .map(Reached::Here)
                 .ok_or_else(|| Error::new(ErrorKind::Closed, "the program has closed this backlog")),
             From::There { dir, client, picture } => {
-                if let Some(client) = self.live(dir, client)? {
+                if let Some(client) = Self::live(dir, client)? {
                     *picture.lock() = None;
                     return Ok(Reached::Socket(client));
                 }
@@ -80,7 +80,7 @@ impl Source {
     }
 
     /// The client that is still answered, or a new one. `None`: nobody serves the directory.
-    fn live(&self, dir: &Path, client: &Mutex<Option<Arc<Client>>>) -> Result<Option<Arc<Client>>> {
+    fn live(dir: &Path, client: &Mutex<Option<Arc<Client>>>) -> Result<Option<Arc<Client>>> {
         let known = client.lock().take();
         if let Some(known) = known.filter(|known| known.look(Look::Health {}).is_ok()) {
             *client.lock() = Some(Arc::clone(&known));

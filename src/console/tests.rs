@@ -335,10 +335,18 @@ fn without_the_secret_nobody_comes_in() {
     assert_eq!((page.status, page.header(header::LOCATION)), (StatusCode::SEE_OTHER, "/"));
     // Ten wrong ones within a minute, and none is looked at any more.
     for _ in 0..10 {
-        stranger.get("/?token=wrong");
+        stranger.post_with("/login", &[("secret", "wrong")], ours, "");
     }
     let page = stranger.post_with("/login", &[("secret", "correct horse battery")], ours, "");
     assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    // The token is too long to be guessed, and pages of others cannot lock it; a password in an address is none.
+    for wrong in ["wrong", "", "correct%20horse%20battery"] {
+        assert_eq!(stranger.get(&format!("/?token={wrong}")).status, StatusCode::FORBIDDEN);
+    }
+    let entrance = stranger.service.entrance().unwrap();
+    assert_eq!(stranger.get(&entrance).status, StatusCode::SEE_OTHER);
+    let away = stranger.get(&entrance.replacen("/?", "//evil.example/?", 1));
+    assert_eq!(away.header(header::LOCATION), "/");
     assert_eq!(home.backlog.counts().total().dead, 1);
 }
 

@@ -32,10 +32,56 @@ pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth) % 3 == 0 {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
+    }
+    text
+}
+
+/// JSON in lines, every name and number as it was written; its first part, if it is long.
+pub(super) fn indented(json: &str) -> String {
+    let (mut text, mut depth, mut quoted, mut taken) = (String::with_capacity(json.len() * 2), 0_usize, false, false);
+    let mut signs = json.chars().take(TEXT_CHARS_MAX).filter(|c| !c.is_control()).peekable();
+    // Beyond it lines do not move to the right any more.
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth.min(40)));
+    };
+    while let Some(c) = signs.next() {
+        match c {
+            _ if quoted => {
+                quoted = taken || c != '"';
+                taken = c == '\\' && !taken;
+                text.push(c);
+            }
+            ' ' => {}
+            '{' | '[' => {
+                while signs.next_if_eq(&' ').is_some() {}
+                text.push(c);
+                if let Some(end) = signs.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(end);
+                } else {
+                    depth += 1;
+                    line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut text, depth);
+                text.push(c);
+            }
+            ',' => {
+                text.push(c);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            _ => {
+                quoted = c == '"';
+                text.push(c);
+            }
+        }
     }
     text
 }
@@ -110,6 +156,16 @@ mod tests {
             assert_eq!(utc(ms), text);
         }
         assert!(!utc(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn json_is_laid_out_and_not_a_sign_of_it_changed() {
+        assert_eq!(
+            indented(r#"{"b":[1.50, 12345678901234567890.0],"a":{},"c":[ ],"a":"x, {\"y\": \\\\"}"#),
+            "{\n  \"b\": [\n    1.50,\n    12345678901234567890.0\n  ],\n  \"a\": {},\n  \"c\": [],\n  \"a\": \"x, {\\\"y\\\": \\\\\\\\\"\n}"
+        );
+        assert_eq!(indented("7"), "7");
+        assert!(indented(&"[".repeat(100_000)).len() < 100_000 * 100);
     }
 
     #[test]
