@@ -163,15 +163,12 @@ impl Browser {
         if !found.success() {
             return None;
         }
-        let script = "mkfifo in out && exec chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
+        assert!(Command::new("mkfifo").args(["in", "out"]).current_dir(home).status().unwrap().success());
+        let script = "exec chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
             --no-first-run --disable-background-networking --disable-component-update --disable-sync \
             --user-data-dir=\"$PWD/profile\" --remote-debugging-pipe about:blank 3<in 4>out 2>/dev/null";
         let child = Command::new("sh").args(["-c", script]).current_dir(home).stdin(Stdio::null()).spawn().unwrap();
-        let fifo = home.join("in");
-        while !fifo.exists() || !home.join("out").exists() {
-            std::thread::yield_now();
-        }
-        let to = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
+        let to = std::fs::OpenOptions::new().write(true).open(home.join("in")).unwrap();
         let from = BufReader::new(std::fs::File::open(home.join("out")).unwrap());
         let (asked, complaints) = (Vec::new(), Vec::new());
         let mut browser = Self { child, to, from, session: String::new(), next: 0, asked, complaints };
@@ -210,7 +207,8 @@ impl Browser {
     fn tell(&mut self, method: &str, params: serde_json::Value) -> serde_json::Value {
         self.next += 1;
         let id = self.next;
-        let mut said = serde_json::json!({ "id": id, "method": method, "params": params });
+        let mut said = serde_json::json!({ "id": id, "method": method });
+        said["params"] = params;
         if !self.session.is_empty() {
             said["sessionId"] = self.session.clone().into();
         }
