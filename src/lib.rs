@@ -114,8 +114,12 @@ pub(crate) mod worker;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "console")]
+pub(crate) mod console;
 pub(crate) mod face;
 
+#[cfg(feature = "console")]
+pub use console::{Console, ConsoleService, Listening};
 #[cfg(feature = "cron")]
 pub use cron::{CronEntry, CronInfo, CronSet, Firing, Missed};
 pub use engine::{
@@ -154,6 +158,8 @@ pub mod _documentation {
     pub mod guarantees {}
     #[doc = include_str!("docs/cli.md")]
     pub mod cli {}
+    #[doc = include_str!("docs/console.md")]
+    pub mod console {}
     #[doc = include_str!("docs/performance.md")]
     pub mod performance {}
     #[doc = include_str!("docs/telemetry.md")]

@@ -107,6 +107,9 @@ pub(super) enum Verb {
         #[arg(long)]
         with_dead: bool,
     },
+    /// Shows the backlog to a browser.
+    #[cfg(feature = "console")]
+    Console(Serve),
     /// Looks for what may be wrong with the directory.
     Doctor,
     /// Completions for a shell, to standard output.
@@ -136,6 +139,8 @@ impl Verb {
             Self::Compact => "compact",
             Self::Export { .. } => "export",
             Self::Import { .. } => "import",
+            #[cfg(feature = "console")]
+            Self::Console(_) => "console",
             Self::Doctor => "doctor",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",
@@ -239,6 +244,32 @@ pub(super) struct Work {
     /// How long running commands may finish after SIGTERM or SIGINT.
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = time)]
     pub(super) grace: Duration,
+}
+
+#[cfg(feature = "console")]
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// The directory; instead of --dir.
+    #[arg(value_name = "DIR")]
+    pub(super) at: Option<PathBuf>,
+    /// Where it listens; port 0 takes any. An address that other machines reach needs a password.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    pub(super) listen: String,
+    /// A file with the password, at least 12 characters: people come in by it as well as by the token.
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// A name that browsers may call it by besides localhost; may stand several times.
+    #[arg(long, value_name = "NAME")]
+    pub(super) host: Vec<String>,
+    /// The path that a proxy before it serves it at.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub(super) prefix: String,
+    /// Nothing can be changed.
+    #[arg(long)]
+    pub(super) read_only: bool,
+    /// Shows no args of jobs.
+    #[arg(long)]
+    pub(super) hide_args: bool,
 }
 
 /// `500ms`, `90s`, `5m`, `1h`, `2d`, `1w`.

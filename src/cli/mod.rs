@@ -2,6 +2,7 @@
 //!
 //! * `args` are the words it understands; `reach` finds the way: the socket of a running program, else the directory.
 //! * `looking`, `changing`, `putting`, `working` (with `command`), `carrying`, `checking` are the verbs.
+//! * `serving` starts the console, the neighbour that has its own door: nothing else of it is known here.
 //! * `show` is how answers look; `trouble` how it ends when it fails.
 //!
 //! # Invariants
@@ -21,6 +22,8 @@ mod command;
 mod looking;
 mod putting;
 mod reach;
+#[cfg(feature = "console")]
+mod serving;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -80,6 +83,8 @@ fn run(args: &Args, screen: &mut Screen) -> Ended {
         Verb::Compact => changing::compact(args, screen),
         Verb::Export { file } => carrying::export(args, screen, file.as_deref()),
         Verb::Import { file, with_dead } => carrying::import(args, screen, file, *with_dead),
+        #[cfg(feature = "console")]
+        Verb::Console(what) => serving::console(args, screen, what),
         Verb::Doctor => checking::doctor(args, screen),
         Verb::Completions { shell } => {
             let mut text = Vec::new();

@@ -35,7 +35,7 @@ pub(super) fn dir(args: &Args) -> Ended<&Path> {
     args.dir.as_deref().ok_or_else(|| Trouble::usage("which directory? name it with --dir DIR, or in BACKLOG_DIR"))
 }
 
-fn there(dir: &Path) -> Ended {
+pub(super) fn there(dir: &Path) -> Ended {
     match dir.metadata() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Err(Trouble::not_found(format!("no directory {}", dir.display())))

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::trouble::{Ended, Trouble};
 use crate::clock::{Clock, RealClock};
+pub(super) use crate::face::text::plain;
 
 /// The version of what `--json` shows: raised when a field changes its meaning or goes.
 const SHAPE: u32 = 1;
@@ -120,24 +121,7 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
-/// Text from a job, harmless: control characters, escape sequences and what turns the direction of writing show as
-/// their codes.
-pub(super) fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || turns {
-            // Writing into a String cannot fail.
-            let _ = write!(shown, "{}", c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// The same, cut to so many characters.
+/// Text made harmless, cut to so many characters.
 pub(super) fn short(text: &str, chars: usize) -> String {
     let shown = plain(text);
     match shown.char_indices().nth(chars) {

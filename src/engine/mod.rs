@@ -191,6 +191,11 @@ impl Core {
         self.log.poisoned()
     }
 
+    /// Why no verb is taken, if so.
+    pub(crate) fn health(&self) -> crate::error::Result<()> {
+        self.check_life(&self.state.lock())
+    }
+
     /// Carried size of all live jobs and cells, bytes.
     #[cfg(test)]
     pub(crate) fn live_bytes(&self) -> u64 {

@@ -156,7 +156,10 @@ impl Client {
     }
 
     /// Looks; the answer as it came.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command line looks"))]
+    #[cfg_attr(
+        not(any(feature = "cli", feature = "console")),
+        allow(dead_code, reason = "command line and console look")
+    )]
     pub(crate) fn look(&self, what: Look) -> Result<Box<RawValue>> {
         self.ask(&Request::Look(what), ErrorKind::Io)
     }

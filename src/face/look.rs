@@ -12,15 +12,17 @@ use std::time::SystemTime;
 use serde_json::value::RawValue;
 
 use super::shape::{
-    ArgsShape, CountShape, ExportShape, FailureShape, JobShape, ListShape, PastShape, QueueShape, ShowShape, StatsShape,
+    ArgsShape, CountShape, ExportShape, FailureShape, JobShape, ListShape, PastShape, ProgressShape, QueueShape,
+    ShowShape, StatsShape,
 };
 use super::verbs::Look;
 use super::wire::raw;
 use crate::engine::{Counts, JobInfo, PastJob, Status, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, Phase};
-use crate::job::Codec;
+use crate::job::{Codec, namespace};
 use crate::queue::{Backlog, Filter, ReadOnly};
+use crate::worker::Progress;
 
 /// Jobs in one answer, count.
 pub(crate) const PAGE_MAX: usize = 1_000;
@@ -36,13 +38,17 @@ pub(crate) trait View {
     fn inspect(&self, id: JobId) -> Result<Status>;
     fn with_args(&self, id: JobId) -> Result<Option<(JobInfo, Codec, Vec<u8>)>>;
     fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>>;
+    /// Whether it is open and takes work.
+    fn health(&self) -> Result<()>;
+    /// How far a running job said it is.
+    fn progress(&self, id: JobId) -> Result<Option<Progress>>;
     fn verify(&self) -> Result<VerifyReport>;
     /// `None`: nobody is there to remember.
     fn history(&self) -> Option<Vec<PastJob>>;
 }
 
 macro_rules! a_view {
-    ($of:ty, $history:expr) => {
+    ($of:ty, $health:expr, $progress:expr, $history:expr) => {
         impl View for $of {
             fn counts(&self) -> Counts {
                 self.counts()
@@ -62,6 +68,14 @@ macro_rules! a_view {
             fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
                 self.list(filter)
             }
+            fn health(&self) -> Result<()> {
+                let health: fn(&Self) -> Result<()> = $health;
+                health(self)
+            }
+            fn progress(&self, id: JobId) -> Result<Option<Progress>> {
+                let progress: fn(&Self, JobId) -> Result<Option<Progress>> = $progress;
+                progress(self, id)
+            }
             fn verify(&self) -> Result<VerifyReport> {
                 self.verify()
             }
@@ -73,8 +87,16 @@ macro_rules! a_view {
     };
 }
 
-a_view!(Backlog, |backlog| Some(Backlog::history(backlog)));
-a_view!(ReadOnly, |_| None);
+a_view!(Backlog, Backlog::health, Backlog::progress, |backlog| Some(Backlog::history(backlog)));
+a_view!(
+    ReadOnly,
+    |_| Ok(()),
+    |stopped, id| {
+        let cell = stopped.noted(namespace::PROGRESS, &id.0.to_be_bytes())?;
+        Ok(cell.as_deref().and_then(Progress::from_cell))
+    },
+    |_| None
+);
 
 /// The answer to one look.
 pub(crate) fn look(view: &impl View, what: &Look, now: SystemTime) -> Result<Box<RawValue>> {
@@ -84,6 +106,10 @@ pub(crate) fn look(view: &impl View, what: &Look, now: SystemTime) -> Result<Box
         Look::Count { filter } => raw(&CountShape { jobs: count(view, &Filter::parse(filter, now)?)? }),
         Look::Show { id } => raw(&show(view, JobId(*id))?),
         Look::Failures { filter } => raw(&failures(view, &Filter::parse(filter, now)?)?),
+        Look::Health {} => {
+            view.health()?;
+            raw(&serde_json::json!({}))
+        }
         Look::Verify {} => raw(&view.verify()?),
         Look::History { limit } => {
             let history = view.history().ok_or_else(|| {
@@ -180,8 +206,11 @@ fn count(view: &impl View, filter: &Filter) -> Result<u64> {
 fn show(view: &impl View, id: JobId) -> Result<ShowShape> {
     if let Some((job, codec, args)) = view.with_args(id)? {
         // What is sealed at rest is not shown by whoever may look.
-        let args = job.sealed.is_none().then(|| ArgsShape::of(codec, &args));
-        return Ok(ShowShape { status: "live".to_owned(), job: Some(JobShape::of(job)), args });
+        let is_plain = job.sealed.is_none();
+        let args = is_plain.then(|| ArgsShape::of(codec, &args));
+        let progress = if is_plain { view.progress(id)? } else { None };
+        let progress = progress.map(|progress| ProgressShape { percent: progress.percent, text: progress.text });
+        return Ok(ShowShape { status: "live".to_owned(), job: Some(JobShape::of(job)), args, progress });
     }
     let status = match view.inspect(id)? {
         // Between the two looks nothing comes to life again.
@@ -189,7 +218,7 @@ fn show(view: &impl View, id: JobId) -> Result<ShowShape> {
         Status::Lost => "lost",
         Status::Unknown => "unknown",
     };
-    Ok(ShowShape { status: status.to_owned(), job: None, args: None })
+    Ok(ShowShape { status: status.to_owned(), job: None, args: None, progress: None })
 }
 
 fn failures(view: &impl View, filter: &Filter) -> Result<Vec<FailureShape>> {

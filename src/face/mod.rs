@@ -4,7 +4,7 @@
 //! * [`open`] joins the socket to opening a directory: floor 4 knows only that something serves beside it.
 //! * [`verbs`] are the requests, [`shape`] the answers, [`jobs`] a job on its way; [`look`] and [`act`] answer them.
 //! * [`wire`] frames both; [`socket`], [`server`] and [`client`] are the two ends (Unix only).
-//! * [`filter`] reads the one filter language.
+//! * [`filter`] reads the one filter language; [`text`] makes text harmless to show.
 //!
 //! # Invariants
 //! * A live program and a stopped directory are looked at by the same function, so the answers cannot differ.
@@ -27,13 +27,15 @@ pub(crate) mod shape;
 mod socket;
 #[cfg(all(test, unix, not(backlog_shuttle)))]
 mod tests;
+#[cfg(any(feature = "cli", feature = "console"))]
+pub(crate) mod text;
 pub(crate) mod verbs;
 pub(crate) mod wire;
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "console"))]
 pub(crate) use act::act;
 pub use client::Client;
 #[cfg(feature = "cli")]
 pub(crate) use filter::duration;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "console"))]
 pub(crate) use look::look;

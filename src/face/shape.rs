@@ -70,7 +70,7 @@ impl JobShape {
     }
 
     /// What went wrong last.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "console"))]
     pub(crate) fn trouble(&self) -> Option<&str> {
         let (reason, error) = (self.reason.as_deref(), self.errors.last().map(String::as_str));
         if self.state == "parked" { reason.or(error) } else { error.or(reason) }
@@ -110,6 +110,15 @@ pub(crate) struct ShowShape {
     pub(crate) job: Option<JobShape>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) args: Option<ArgsShape>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) progress: Option<ProgressShape>,
+}
+
+/// How far a job said it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProgressShape {
+    pub(crate) percent: u8,
+    pub(crate) text: String,
 }
 
 /// A line of an export.

@@ -33,6 +33,8 @@ pub(crate) enum Look {
     Show { id: u64 },
     /// Failed jobs by kind and error.
     Failures { filter: String },
+    /// Whether work can go on.
+    Health {},
     /// Reads and checks everything.
     Verify {},
     /// The last jobs that ended; only a running program remembers them.
@@ -89,7 +91,7 @@ pub(crate) enum Change {
     Priority { priority: i16 },
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "console"))]
 impl Change {
     /// Of one job.
     pub(crate) fn of(self, id: u64) -> Act {

@@ -101,6 +101,11 @@ impl Backlog {
         }
     }
 
+    /// Whether work can go on.
+    pub(crate) fn health(&self) -> Result<()> {
+        self.shared.engine.health()
+    }
+
     pub(super) fn new(engine: Arc<Engine>, clock: Arc<dyn Clock>, lease: Duration) -> Self {
         let leaving = Arc::new(AtomicBool::new(false));
         let pools = Mutex::new(Vec::new());

@@ -81,6 +81,11 @@ impl ReadOnly {
         list::with_args(&self.engine, id)
     }
 
+    /// A cell as it stands.
+    pub(crate) fn noted(&self, namespace: u8, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.engine.cell_value(namespace, key)?.map(|(value, _)| value))
+    }
+
     /// Live jobs in the order of their ids. See [`Backlog::list`](crate::Backlog::list).
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
         self.engine.list(&filter.criteria, filter.after, filter.limit)
