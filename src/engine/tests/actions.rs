@@ -15,6 +15,10 @@ use super::world::{START_MS, at, job, nack};
 
 pub(super) const KINDS: u32 = 34;
 
+/// The calls that change something on the disk.
+const CHANGING: &[Call] =
+    &[Call::Create, Call::Write, Call::SetLen, Call::SyncData, Call::Rename, Call::Remove, Call::SyncDir];
+
 const NAMES: [&str; KINDS as usize] = [
     "enqueue",
     "enqueue",
@@ -241,7 +245,12 @@ impl Program {
         let calls: &[Call] =
             [&[][..], &[], &[Call::Write], &[Call::SyncData], &[Call::SyncDir, Call::Rename], &[Call::Read]]
                 [self.rng.usize(..6)];
-        let fault = if self.rng.u8(..3) == 0 { fault.for_good() } else { fault };
+        // What can never be read is damage, and the job that stood there is buried as such: see `damaged`.
+        let (fault, calls) = match (self.rng.u8(..3), calls) {
+            (0, []) => (fault.for_good(), CHANGING),
+            (0, calls) if *calls != [Call::Read] => (fault.for_good(), calls),
+            (_, calls) => (fault, calls),
+        };
         let k = self.rng.u64(..6);
         self.note(format!("  k={k} {fault:?} on {calls:?}"));
         self.judged.world.disk.fail_call(k, fault.on(calls));
