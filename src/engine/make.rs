@@ -125,9 +125,9 @@ impl Core {
         }
     }
 
-    /// The maker's life.
-    pub(crate) fn maker(&self) {
-        self.make.wait(self.make.heard(), Some(FIRST_TURN));
+    /// The maker's life. `heard`: the rings before it began.
+    pub(crate) fn maker(&self, heard: u64) {
+        self.make.wait(heard, Some(FIRST_TURN));
         loop {
             // Before looking whether to stop: the ring that says so is not to be missed.
             let heard = self.make.heard();

@@ -40,7 +40,9 @@ impl Engine {
         if engine.core.drive == Drive::Threads {
             engine.core.make_first();
             engine.spawn("backlog-committer", |core| core.committer())?;
-            engine.spawn("backlog-maker", |core| core.maker())?;
+            // Read before anybody can ask for room or for the end: no ring of theirs is missed.
+            let heard = engine.core.make.heard();
+            engine.spawn("backlog-maker", move |core| core.maker(heard))?;
             engine.spawn("backlog-compactor", |core| core.compactor())?;
         }
         Ok(engine)
